@@ -1,0 +1,1 @@
+"""Alignment: preferences, judges, the reward and the policy's training."""

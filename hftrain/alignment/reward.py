@@ -1,0 +1,242 @@
+"""Reward models: made from a chat model, loaded, asked for scores, and measured on pairs."""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from hftrain.errors import ArtifactError, DataError
+from hftrain.models.loading import context_tokens, load_causal_lm
+from hftrain.runtime import device
+from hftrain.tokens.chat import Messages, encode_conversation
+
+BATCH_ROWS = 32
+
+
+def new_reward_model(chat: Path, *, pad_token_id: int, seed: int) -> PreTrainedModel:
+    """The chat model's body under a fresh head that gives one number; on the CPU until it is trained.
+
+    The head has no bias and reads the last token that is not padding: the end of the turn.
+    """
+    body = load_causal_lm(chat)
+    config = AutoConfig.from_pretrained(chat, num_labels=1)
+    config.pad_token_id = pad_token_id
+    torch.manual_seed(seed)
+    model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+    model.base_model.load_state_dict(body.base_model.state_dict())
+    return model.to(device()).eval()
+
+
+def load_reward_model(folder: Path) -> PreTrainedModel:
+    """Load a finished reward model in float32, in evaluation mode, on this machine's device.
+
+    Raises:
+        ArtifactError: The folder's model does not give exactly one number, or names no padding token.
+    """
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    if model.config.num_labels != 1:
+        raise ArtifactError(
+            f"{folder}: its model gives {model.config.num_labels} numbers. A reward model gives one. "
+            "Name the folder of a reward model."
+        )
+    if model.config.pad_token_id is None:
+        raise ArtifactError(
+            f"{folder}: its model names no padding token, so the last token of a row cannot be found. "
+            "A pad_token_id is needed in config.json. Train the reward model again."
+        )
+    return model.to(device()).eval()
+
+
+def score_conversations(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    conversations: Sequence[Messages],
+    batch_rows: int = BATCH_ROWS,
+) -> Tensor:
+    """The reward of each conversation's last answer, as if it had ended by itself.
+
+    Returns:
+        Scores, unbounded, on the CPU. Shape (N,), N conversations in their order.
+
+    Raises:
+        DataError: A conversation is longer than the model's context.
+    """
+    rows = [encode_conversation(tokenizer, messages)[0] for messages in conversations]
+    return score_rows(model, rows, batch_rows)
+
+
+@torch.no_grad()
+def score_rows(
+    model: PreTrainedModel, rows: Sequence[Sequence[int]], batch_rows: int = BATCH_ROWS
+) -> Tensor:
+    """The reward at the last token of each row of token ids.
+
+    Rows are sorted by length and padded on the right, where a causal model cannot see it: a row's score does
+    not depend on its batch, up to float rounding.
+
+    Returns:
+        Scores, unbounded, on the CPU. Shape (N,), N rows in their order.
+
+    Raises:
+        DataError: A row is empty or longer than the model's context.
+    """
+    context = context_tokens(model) or sys.maxsize
+    for place, row in enumerate(rows):
+        if not 0 < len(row) <= context:
+            raise DataError(
+                f"row {place}: {len(row)} tokens. The reward model reads 1 to {context}. Leave the row out."
+            )
+    was_training = model.training
+    model.eval()
+    scores_N = torch.empty(len(rows))
+    longest_first = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
+    for start in range(0, len(rows), batch_rows):
+        places = longest_first[start : start + batch_rows]
+        ids_BT, mask_BT = _padded([rows[place] for place in places], model.config.pad_token_id)
+        output = model(
+            input_ids=ids_BT.to(model.device),
+            attention_mask=mask_BT.to(model.device),
+            use_cache=False,
+        )
+        scores_N[places] = output.logits[:, 0].float().cpu()
+    model.train(was_training)
+    return scores_N
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """Scores of pairs, in their order. Shape (B,), B pairs."""
+
+    chosen_B: Tensor
+    rejected_B: Tensor
+
+
+def score_pairs(model: PreTrainedModel, rows: Dataset) -> PairScores:
+    """Score both rows of each pair; ``rows`` has the columns ``chosen_ids`` and ``rejected_ids``."""
+    return PairScores(
+        score_rows(model, rows["chosen_ids"]), score_rows(model, rows["rejected_ids"])
+    )
+
+
+def reward_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float:
+    """Share of pairs in which the chosen answer scores higher; a tie counts half.
+
+    Args:
+        chosen_B: Scores of the chosen answers, unbounded. Shape (B,), B pairs.
+        rejected_B: Scores of the rejected answers, in the same order. Shape (B,).
+
+    Raises:
+        ValueError: The two differ in shape, or B is 0.
+
+    Source: Stiennon et al. 2020, arXiv:2009.01325; the rule for ties is ours, so that a constant model gets 0.5.
+    """
+    if chosen_B.shape != rejected_B.shape or chosen_B.numel() == 0:
+        raise ValueError(
+            f"as many chosen as rejected scores, and one at least: {chosen_B.shape}, {rejected_B.shape}"
+        )
+    wins, ties = chosen_B > rejected_B, chosen_B == rejected_B
+    return (wins.sum().item() + 0.5 * ties.sum().item()) / chosen_B.numel()
+
+
+def reward_margin(chosen_B: Tensor, rejected_B: Tensor) -> float:
+    """Mean of chosen minus rejected score, in logits: the sigmoid of a margin is the model's odds for its pair."""
+    return (chosen_B - rejected_B).double().mean().item()
+
+
+@dataclass(frozen=True)
+class LengthBaseline:
+    """What length alone knows of the pairs."""
+
+    longer_wins_share: float
+    """Share of pairs whose chosen answer is the longer one; equal lengths count half."""
+
+    @property
+    def accuracy(self) -> float:
+        """The better of the two rules "the longer wins" and "the shorter wins"."""
+        return max(self.longer_wins_share, 1 - self.longer_wins_share)
+
+
+def length_baseline(chosen_tokens: Sequence[int], rejected_tokens: Sequence[int]) -> LengthBaseline:
+    """How often the longer answer is the chosen one, from the token counts of each pair."""
+    chosen_B = torch.tensor(chosen_tokens, dtype=torch.float64)
+    return LengthBaseline(
+        reward_accuracy(chosen_B, torch.tensor(rejected_tokens, dtype=torch.float64))
+    )
+
+
+def wilson_interval(share: float, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % interval of a share seen in ``trials`` independent trials; inside 0..1 even at 0 and 1.
+
+    centre = (p + z²/2n) / (1 + z²/n), half width = z / (1 + z²/n) * sqrt(p (1 - p) / n + z²/4n²)
+
+    For pairs that share prompts, give the number of prompts: their pairs are not independent of each other, and
+    the interval of as many single pairs is the widest that they can deserve.
+
+    Source: Wilson 1927, JASA 22:209.
+    """
+    stretch = 1 + z * z / trials
+    centre = (share + z * z / (2 * trials)) / stretch
+    half = z / stretch * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def summarize(
+    rows: Dataset, before: PairScores, after: PairScores, *, prompts: int
+) -> dict[str, Any]:
+    """The numbers of a reward model on held-out pairs, beside what length alone would reach.
+
+    Args:
+        rows: The encoded pairs.
+        before: Their scores by the untrained head.
+        after: Their scores by the trained model.
+        prompts: How many distinct prompts the pairs have; the trials of the interval.
+    """
+    length = length_baseline(
+        [len(ids) for ids in rows["chosen_ids"]], [len(ids) for ids in rows["rejected_ids"]]
+    )
+    scores_N = torch.cat([after.chosen_B, after.rejected_B]).double()
+    accuracy = reward_accuracy(after.chosen_B, after.rejected_B)
+    return {
+        "heldout_accuracy_before": reward_accuracy(before.chosen_B, before.rejected_B),
+        "heldout_accuracy_after": accuracy,
+        "heldout_accuracy_interval": list(wilson_interval(accuracy, prompts)),
+        "heldout_margin_before": reward_margin(before.chosen_B, before.rejected_B),
+        "heldout_margin_after": reward_margin(after.chosen_B, after.rejected_B),
+        "heldout_score_mean": scores_N.mean().item(),
+        "heldout_score_deviation": scores_N.std(correction=0).item(),
+        "length_baseline_accuracy": length.accuracy,
+        "longer_wins_share": length.longer_wins_share,
+    }
+
+
+def margin_histogram(before: PairScores, after: PairScores, bins: int = 30) -> dict[str, Any]:
+    """Counts of margins before and after training over the same bins; ``edges`` has one more than each list."""
+    before_B = (before.chosen_B - before.rejected_B).double()
+    after_B = (after.chosen_B - after.rejected_B).double()
+    reach = max(before_B.abs().max().item(), after_B.abs().max().item(), 1e-6)
+    edges = torch.linspace(-reach, reach, bins + 1, dtype=torch.float64)
+
+    def counts(margins_B: Tensor) -> list[int]:
+        return torch.bincount(torch.bucketize(margins_B, edges[1:-1]), minlength=bins).tolist()
+
+    return {"edges": edges.tolist(), "before": counts(before_B), "after": counts(after_B)}
+
+
+def _padded(rows: Sequence[Sequence[int]], pad_token_id: int) -> tuple[Tensor, Tensor]:
+    """Ids and mask of shape (B, T), padded on the right to the longest row."""
+    width = max(len(row) for row in rows)
+    ids = [[*row, *[pad_token_id] * (width - len(row))] for row in rows]
+    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+    return torch.tensor(ids), torch.tensor(mask)

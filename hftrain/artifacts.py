@@ -1,0 +1,374 @@
+"""Stages and the folders they make: skip, resume, lock, publish by rename, manifest last.
+
+A stage says in one line what it reads and what it makes::
+
+    @stage(makes="base", reads=("corpus", "tokenizer"))
+    def pretrain(config, *, corpus, tokenizer, out): ...
+
+Its body writes into ``<out>.partial``; once it returns, the folder gets its manifest and takes the place of
+``out`` by a rename. Killed at any moment, it leaves the earlier artifact whole and goes on when asked again.
+"""
+
+import contextlib
+import contextvars
+import dataclasses
+import functools
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hftrain import runtime, sources
+from hftrain.config import StageConfig, derive_seed, resolved
+from hftrain.errors import ArtifactError, ConfigError
+from hftrain.files import (
+    describe_files,
+    digest_file,
+    digest_folder,
+    digest_of_files,
+    digest_value,
+    read_json,
+    read_jsonl,
+    write_json,
+    write_jsonl,
+)
+from hftrain.runtime import log
+
+__all__ = [
+    "MANIFEST",
+    "SCRATCH",
+    "digest_file",
+    "digest_folder",
+    "forced",
+    "read_finished",
+    "read_json",
+    "read_jsonl",
+    "read_manifest",
+    "record_measured",
+    "stage",
+    "write_json",
+    "write_jsonl",
+]
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+SCRATCH = "scratch"
+REQUEST = "request.json"
+MEASURED = "measured.json"
+NOT_CONTENT = frozenset({MANIFEST, SCRATCH, REQUEST, MEASURED})
+
+forced: contextvars.ContextVar[bool] = contextvars.ContextVar("forced", default=False)
+"""Whether stages run again although nothing changed (``--force``)."""
+
+Body = Callable[..., None]
+Stage = Callable[..., Path]
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """One call of a stage: what is asked for and where it goes."""
+
+    name: str
+    kind: str
+    config: StageConfig
+    inputs: Mapping[str, Path]
+    out: Path
+
+    @property
+    def partial(self) -> Path:
+        """Where the artifact grows until it is whole."""
+        return self.out.with_name(self.out.name + ".partial")
+
+    @property
+    def replaced(self) -> Path:
+        """Where the earlier artifact waits for the instant between two renames."""
+        return self.out.with_name(self.out.name + ".replaced")
+
+
+def stage(*, makes: str, reads: Sequence[str] = (), every_process: bool = False) -> Callable[[Body], Stage]:
+    """Turn a body that fills a folder into a stage that skips, resumes, locks and publishes.
+
+    Args:
+        makes: Kind of the artifact. Another stage that reads this kind accepts no other.
+        reads: Kinds of the inputs; each is a keyword argument of the body, a folder.
+        every_process: Whether all processes of a launch run the body (training), or rank 0 alone.
+    """
+
+    def decorate(body: Body) -> Stage:
+        name = body.__name__
+
+        @functools.wraps(body)
+        def run(config: StageConfig, *, out: Path, **inputs: Path) -> Path:
+            if set(inputs) != set(reads):
+                raise TypeError(f"{name}() reads {sorted(reads)}, and was given {sorted(inputs)}")
+            if config.seed is None:
+                config = dataclasses.replace(config, seed=derive_seed(0, name))
+            order = Order(name, makes, config, {key: Path(inputs[key]) for key in reads}, Path(out))
+            with _held(order):
+                if _on_main(lambda: _prepare(order, body.__module__)):
+                    _perform(order, body, every_process)
+            return order.out
+
+        return run
+
+    return decorate
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a finished artifact.
+
+    Raises:
+        ArtifactError: The folder is missing or unfinished.
+    """
+    path = Path(folder) / MANIFEST
+    if path.is_file():
+        manifest: dict[str, Any] = read_json(path)
+        if manifest.get("format") != FORMAT:
+            raise ArtifactError(
+                f"{path}: has format {manifest.get('format')!r}; this version reads {FORMAT}. "
+                "Read it with the version of hftrain that it names, or delete its folder and run again."
+            )
+        return manifest
+    if Path(f"{folder}.partial").is_dir():
+        raise ArtifactError(f"{folder}: is unfinished. Run the command that makes it again: it goes on.")
+    raise ArtifactError(f"{folder}: no finished artifact is here. Run the stage that makes it first.")
+
+
+def read_finished(folder: Path, kind: str) -> dict[str, Any]:
+    """The manifest of a finished artifact of this kind whose files are as they were made.
+
+    Raises:
+        ArtifactError: It is missing, unfinished, of another kind, or a file of it changed.
+    """
+    manifest = read_manifest(folder)
+    if manifest["kind"] != kind:
+        raise ArtifactError(f"{folder}: is a {manifest['kind']}. A {kind} is needed. Name the folder of one.")
+    changed = differences(manifest["files"], describe_files(Path(folder), leave_out=NOT_CONTENT))
+    if changed:
+        raise ArtifactError(
+            f"{folder}: {changed[0]} since it was made ({len(changed)} in all). What was made from it would not "
+            "be traceable. Put the file back, or delete the folder and run again."
+        )
+    return manifest
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What changed between two descriptions of a folder, one short claim a file."""
+    names = sorted(set(then) | set(now))
+    claims = []
+    for name in names:
+        if name not in now:
+            claims.append(f"{name} is gone")
+        elif name not in then:
+            claims.append(f"{name} was added")
+        elif then[name]["sha256"] != now[name]["sha256"]:
+            claims.append(f"{name} changed")
+    return claims
+
+
+def record_measured(out: Path, **numbers: float | str | None) -> None:
+    """Keep machine-dependent numbers (seconds, tokens/s, bytes of memory) for the manifest, outside the digest."""
+    if runtime.is_main_process():
+        path = out / MEASURED
+        known = read_json(path) if path.exists() else {}
+        write_json(path, known | numbers)
+
+
+def _on_main(decide: Callable[[], bool]) -> bool:
+    """Let rank 0 decide for all; its refusal is everyone's."""
+    decision: bool | ArtifactError | ConfigError = False
+    if runtime.is_main_process():
+        try:
+            decision = decide()
+        except (ArtifactError, ConfigError) as problem:
+            decision = problem
+    decision = runtime.from_main_process(decision)
+    if isinstance(decision, Exception):
+        raise decision
+    return decision
+
+
+def _prepare(order: Order, module: str) -> bool:
+    """Make the partial folder ready for this request; False when the artifact is already what is asked for."""
+    problems = order.config.problems()
+    if problems:
+        raise ConfigError("\n".join(problems))
+    _recover(order)
+    inputs = {name: read_manifest(path) for name, path in order.inputs.items()}
+    for name, manifest in inputs.items():
+        if manifest["kind"] != name:
+            raise ArtifactError(
+                f"{order.inputs[name]}: is a {manifest['kind']}. {order.name} reads a {name}. Name the folder of one."
+            )
+    request = {
+        "kind": order.kind,
+        "format": FORMAT,
+        "config": _without_absolute(resolved(order.config)),
+        "inputs": {name: manifest["digest"] for name, manifest in inputs.items()},
+        "outside": order.config.outside(),
+        "code": sources.code_digest(module),
+    }
+    key = digest_value(request)
+    if not forced.get() and _is_current(order.out, key):
+        log.info("%s: up to date, skipped (%s)", order.name, order.out)
+        return False
+    if (order.partial / MANIFEST).is_file() and read_json(order.partial / MANIFEST)["request"] == key:
+        _swap(order)  # the last run was cut between its manifest and the rename
+        return False
+    for name, path in order.inputs.items():
+        read_finished(path, name)
+    _ready_partial(order, key, request)
+    return True
+
+
+def _is_current(folder: Path, key: str) -> bool:
+    """Whether the artifact answers this request; sizes are looked at here, contents by ``hftrain verify``."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    manifest = read_json(folder / MANIFEST)
+    return manifest.get("request") == key and all(
+        (folder / name).is_file() and (folder / name).stat().st_size == described["bytes"]
+        for name, described in manifest["files"].items()
+    )
+
+
+def _recover(order: Order) -> None:
+    """Finish what a kill between two renames left: there is always one whole artifact to find."""
+    if order.replaced.is_dir() and not order.out.exists():
+        order.replaced.rename(order.out)
+    shutil.rmtree(order.replaced, ignore_errors=True)
+
+
+def _ready_partial(order: Order, key: str, request: Mapping[str, Any]) -> None:
+    found = order.partial / REQUEST
+    resumes = not forced.get() and found.is_file() and read_json(found).get("key") == key
+    if not resumes:
+        shutil.rmtree(order.partial, ignore_errors=True)
+    order.partial.mkdir(parents=True, exist_ok=True)
+    for path in order.partial.iterdir():
+        if path.name != SCRATCH:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (order.partial / SCRATCH).mkdir(exist_ok=True)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(found, {"key": key, "request": request, "started": started, "process": os.getpid()})
+    count = runtime.process_count()
+    log.info(
+        "%s: %s with %d process%s%s -> %s",
+        order.name,
+        "goes on" if resumes else "starts",
+        count,
+        "" if count == 1 else "es",
+        f", reads {', '.join(order.inputs)}" if order.inputs else "",
+        order.out,
+    )
+
+
+def _perform(order: Order, body: Body, every_process: bool) -> None:
+    began = time.monotonic()
+    if every_process or runtime.is_main_process():
+        runtime.forget_peak_memory()
+        runtime.seed_everything(order.config.seed or 0)
+        body(order.config, **order.inputs, out=order.partial)
+    runtime.wait_for_everyone()
+    if runtime.is_main_process():
+        _publish(order, time.monotonic() - began)
+    runtime.wait_for_everyone()
+
+
+def _publish(order: Order, seconds: float) -> None:
+    found = read_json(order.partial / REQUEST)
+    files = describe_files(order.partial, leave_out=NOT_CONTENT)
+    measured = order.partial / MEASURED
+    manifest = {
+        "kind": order.kind,
+        "stage": order.name,
+        "format": FORMAT,
+        "request": found["key"],
+        "config": found["request"]["config"],
+        "seed": order.config.seed,
+        "inputs": {
+            name: {
+                "path": os.path.relpath(path, order.out),
+                "digest": found["request"]["inputs"][name],
+            }
+            for name, path in order.inputs.items()
+        },
+        "outside": found["request"]["outside"],
+        "code": {"digest": found["request"]["code"], **sources.commit()},
+        "packages": sources.package_versions(),
+        "files": files,
+        "digest": digest_of_files(files),
+        "started": found["started"],
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "peak_memory_bytes": runtime.peak_memory_bytes(),
+        "processes": runtime.process_count(),
+        "host": runtime.host_shape(),
+        "measured": read_json(measured) if measured.exists() else {},
+    }
+    write_json(order.partial / MANIFEST, manifest)
+    _swap(order)
+    log.info("%s: done in %.0f s%s", order.name, seconds, _headline(order.out))
+
+
+def _swap(order: Order) -> None:
+    """Put the whole partial folder in the place of the earlier artifact."""
+    for name in NOT_CONTENT - {MANIFEST}:
+        path = order.partial / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if order.out.exists():
+        order.out.rename(order.replaced)
+    order.partial.rename(order.out)
+    shutil.rmtree(order.replaced, ignore_errors=True)
+
+
+def _headline(folder: Path) -> str:
+    path = folder / "summary.json"
+    numbers = read_json(path) if path.exists() else {}
+    shown = [
+        f"{name} {value:,.4g}" if isinstance(value, float) else f"{name} {value:,}"
+        for name, value in numbers.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    return "".join(f"\n    {line}" for line in shown)
+
+
+@contextlib.contextmanager
+def _held(order: Order) -> Iterator[None]:
+    """Hold the artifact's lock on rank 0, so that two processes never make the same one."""
+    if not runtime.is_main_process():
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    order.out.parent.mkdir(parents=True, exist_ok=True)
+    path = order.out.with_name(order.out.name + ".lock")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        request = order.partial / REQUEST
+        holder = read_json(request)["process"] if request.is_file() else "unknown"
+        raise ArtifactError(
+            f"{order.out}: process {holder} is making it now. Two may not make the same artifact. "
+            "Wait until it is done, or use another run folder."
+        ) from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while held: who waits for this name then sees that it is gone, and makes its own
+        lock.release()
+
+
+def _without_absolute(value: Any) -> Any:
+    """The same value with absolute paths cut to their last two parts: manifests travel, machines differ."""
+    if isinstance(value, Mapping):
+        return {key: _without_absolute(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_absolute(item) for item in value]
+    if isinstance(value, str) and os.path.isabs(value):
+        return "/".join(["…", *Path(value).parts[1:][-2:]])
+    return value

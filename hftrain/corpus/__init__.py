@@ -1,0 +1,1 @@
+"""Documents and conversations: collected, curated, and kept on disk."""

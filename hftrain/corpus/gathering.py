@@ -1,0 +1,251 @@
+"""Read every place a corpus comes from, and account for each file, package and data set of it."""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import yaml
+
+from hftrain.corpus import dialogues, docstrings, places
+from hftrain.corpus.conversations import conversation_row
+from hftrain.corpus.readers import Records, UnreadableError, records_in
+from hftrain.corpus.records import Row, document_row
+from hftrain.errors import DataError
+from hftrain.files import digest_file
+from hftrain.runtime import log
+
+DOCUMENTS = "documents"
+CONVERSATIONS = "conversations"
+
+
+@dataclass
+class Source:
+    """One file, package or Hub data set, and what came of it: a line of sources.jsonl."""
+
+    name: str
+    kind: str
+    """``documents`` or ``conversations``: what it was read as."""
+    license: str | None = None
+    """The source's licence where it states one for all its records."""
+    sha256: str | None = None
+    version: str | None = None
+    bytes: int = 0
+    documents: int = 0
+    """Rows it gave."""
+    empty: int = 0
+    """Records without text, or conversations without an answer."""
+    broken: int = 0
+    """Lines that are not records."""
+    unreadable: str | None = None
+    """Why it could not be read, or not to its end; for broken lines, the first of them."""
+
+    def as_row(self) -> dict[str, object]:
+        """This account as JSON."""
+        return asdict(self)
+
+    def count_broken(self, reason: str) -> None:
+        """Note one line that is not a record."""
+        self.broken += 1
+        self.unreadable = self.unreadable or reason
+
+
+@dataclass
+class Gathering:
+    """Reads entries (see ``places``) as rows; ``sources`` fills as they are read."""
+
+    text_column: str = "text"
+    license: str | None = None
+    """Of records that state none themselves."""
+    sources: list[Source] = field(default_factory=list)
+
+    def documents(self, entries: Sequence[str]) -> Iterator[Row]:
+        """Yield the documents of the entries, in their order.
+
+        Raises:
+            DataError: A record has no text, or a data set cannot be had.
+        """
+        for source, records in self._opened(entries, DOCUMENTS):
+            convert = functools.partial(
+                document_row,
+                source=source.name,
+                text_column=self.text_column,
+                license=source.license or self.license,
+            )
+            yield from _rows(source, records, convert)
+
+    def conversations(self, entries: Sequence[str]) -> Iterator[Row]:
+        """Yield the conversations of the entries, in their order.
+
+        Raises:
+            DataError: A record is no conversation, or a data set cannot be had.
+        """
+        for source, records in self._opened(entries, CONVERSATIONS):
+            convert = functools.partial(
+                conversation_row, source=source.name, license=source.license or self.license
+            )
+            yield from _rows(source, records, convert)
+
+    def _opened(self, entries: Sequence[str], kind: str) -> Iterator[tuple[Source, Records]]:
+        for entry in entries:
+            if entry == places.INSTALLED_DOCS and kind == DOCUMENTS:
+                opened = _installed_docs(self.text_column)
+            elif entry == places.CHATTERBOT and kind == CONVERSATIONS:
+                opened = _chatterbot()
+            elif entry.startswith(places.HUB):
+                opened = iter([_hub(entry, kind)])
+            else:
+                opened = self._files(Path(entry), kind)
+            for source, records in opened:
+                self.sources.append(source)
+                yield source, records
+
+    def _files(self, place: Path, kind: str) -> Iterator[tuple[Source, Records]]:
+        paths = [place]
+        if place.is_dir():
+            paths = places.readable_files(place, tables_only=kind == CONVERSATIONS)
+        for path in paths:
+            name = path.relative_to(place.parent).as_posix()
+            source = Source(name, kind)
+            try:
+                source.sha256, source.bytes = digest_file(path), path.stat().st_size
+            except OSError as error:
+                source.unreadable = error.strerror or str(error)
+                log.warning("%s: not read: %s", name, source.unreadable)
+                yield source, iter(())
+                continue
+            yield (
+                source,
+                records_in(path, text_column=self.text_column, broken=source.count_broken),
+            )
+
+
+def _rows(source: Source, records: Records, convert: Callable[..., Row | None]) -> Iterator[Row]:
+    """Convert a source's records; an end that cannot be read is noted, what came before it stays."""
+    try:
+        for number, record in records:
+            row = convert(record, where=f"{source.name}, row {number}")
+            if row is None:
+                source.empty += 1
+            else:
+                source.documents += 1
+                yield row
+    except UnreadableError as error:
+        source.unreadable = str(error)
+    if source.unreadable:
+        log.warning(
+            "%s: %s (%d rows read, %d broken)",
+            source.name,
+            source.unreadable,
+            source.documents,
+            source.broken,
+        )
+
+
+def _installed_docs(text_column: str) -> Iterator[tuple[Source, Records]]:
+    for module, distribution in docstrings.PACKAGES.items():
+        name = f"{places.INSTALLED_DOCS}/{module}"
+        package = docstrings.find_package(module, distribution)
+        if package is None:
+            yield Source(name, DOCUMENTS, unreadable="not installed"), iter(())
+            continue
+        source = Source(name, DOCUMENTS, license=package.license, version=package.version)
+        yield source, _package_records(package, source, text_column)
+
+
+def _package_records(
+    package: docstrings.InstalledPackage, source: Source, text_column: str
+) -> Records:
+    number = itertools.count(1)
+    for path in docstrings.python_files(package):
+        try:
+            with docstrings.no_garbage_collection():
+                texts = list(docstrings.documented_texts(package, path))
+            source.bytes += path.stat().st_size
+        except (SyntaxError, ValueError, OSError) as error:
+            source.count_broken(f"{path.name}: {error}")
+            continue
+        for documented in texts:
+            yield next(number), {text_column: documented.text, "module": documented.name}
+
+
+def _chatterbot() -> Iterator[tuple[Source, Records]]:
+    version = docstrings.package_version(places.CHATTERBOT_DISTRIBUTION)
+    license = docstrings.package_license(places.CHATTERBOT_DISTRIBUTION)
+    for path in dialogues.english_files():
+        name = f"{places.CHATTERBOT}/{path.stem}"
+        source = Source(name, CONVERSATIONS, license, digest_file(path), version)
+        source.bytes = path.stat().st_size
+        yield source, _dialogues(path, source)
+
+
+def _dialogues(path: Path, source: Source) -> Records:
+    try:
+        for number, record in dialogues.dialogue_records(path):
+            if record["messages"]:
+                yield number, record
+            else:
+                source.empty += 1
+    except yaml.YAMLError as error:
+        raise UnreadableError(f"not YAML: {error}") from error
+
+
+def _hub(entry: str, kind: str) -> tuple[Source, Records]:
+    place = places.parse_hub(entry)
+    return Source(place.repo, kind, version=place.revision), _hub_records(place)
+
+
+def _hub_records(place: places.HubPlace) -> Records:
+    """Stream a data set: nothing is kept but the rows asked for."""
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+
+    try:
+        rows = load_dataset(
+            place.repo, place.config, split=place.split, revision=place.revision, streaming=True
+        )
+        yield from enumerate(itertools.islice(rows, place.first_rows), start=1)
+    except (DatasetsError, OSError, ValueError) as error:
+        raise DataError(
+            f"{places.HUB}{place.repo}@{place.revision}: cannot be read: {error}. The data set, its "
+            f"revision and split {place.split!r} must exist and be reachable. Check them on the "
+            "Hub, and HF_HUB_OFFLINE, HF_TOKEN and the network here."
+        ) from error
+
+
+def check_found(kind: str, found: int, entries: Sequence[str], sources: Sequence[Source]) -> None:
+    """Refuse an empty harvest, and say what was looked at.
+
+    Raises:
+        DataError: Nothing of this kind was found.
+    """
+    if found:
+        return
+    looked = [source for source in sources if source.kind == kind]
+    said = "".join(
+        f"\n  {source.name}: {source.unreadable or 'no text in it'}"
+        f" ({source.empty} empty rows, {source.broken} broken)"
+        for source in looked[:20]
+    )
+    more = f"\n  and {len(looked) - 20} more" if len(looked) > 20 else ""
+    raise DataError(
+        f"collect: 0 {kind} in {', '.join(entries)}; looked at {len(looked)} sources.{said}{more}\n"
+        f"At least one is needed. Mend these, or name other places in collect."
+    )
+
+
+def summary_of(
+    sources: Sequence[Source], documents: int, conversations: int
+) -> dict[str, int]:
+    """The headline numbers of raw/: what was kept, what was read, what could not be."""
+    return {
+        "documents": documents,
+        "documents_read": sum(each.documents for each in sources if each.kind == DOCUMENTS),
+        "conversations": conversations,
+        "conversations_read": sum(each.documents for each in sources if each.kind == CONVERSATIONS),
+        "sources": len(sources),
+        "unreadable_sources": sum(each.unreadable is not None for each in sources),
+        "empty_rows": sum(each.empty for each in sources),
+        "broken_rows": sum(each.broken for each in sources),
+    }

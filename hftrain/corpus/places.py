@@ -1,0 +1,170 @@
+"""Where a corpus comes from: the entries of ``collect.text`` and ``collect.conversations``.
+
+    installed-docs, chatterbot       embedded: part of the installation, no download
+    tales/, book.txt, rows.jsonl.gz  a folder or file
+    hub:owner/name@REVISION          a data set of the Hugging Face Hub at a fixed commit
+    hub:owner/name@REVISION:SPLIT    one of its splits; ``train[:50000]`` reads so many rows
+    hub:owner/name@REVISION:CONFIG:SPLIT
+
+Nothing here reads data or imports anything heavy: configurations are checked with it.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hftrain.corpus import docstrings
+from hftrain.errors import ConfigError
+from hftrain.files import digest_file, digest_folder, digest_value
+
+INSTALLED_DOCS = "installed-docs"
+CHATTERBOT = "chatterbot"
+CHATTERBOT_DISTRIBUTION = "chatterbot-corpus"
+HUB = "hub:"
+
+READABLE = re.compile(r"\.((txt|md|jsonl|csv)(\.gz)?|parquet)$", re.IGNORECASE)
+TABLES = re.compile(r"\.((jsonl|csv)(\.gz)?|parquet)$", re.IGNORECASE)
+ABOUT_THE_DATA = re.compile(r"(readme|licen[cs]e|notice|copying|source)(\.[a-z]+)*$", re.IGNORECASE)
+HUB_ENTRY = re.compile(
+    r"hub:(?P<repo>[\w.-]+(/[\w.-]+)?)@(?P<revision>[0-9a-f]{40})"
+    r"(:(?P<config>[\w.-]+))??(:(?P<split>\w[\w.-]*)(\[:(?P<rows>[1-9]\d*)\])?)?"
+)
+
+
+@dataclass(frozen=True)
+class HubPlace:
+    """A data set of the Hub at one revision."""
+
+    repo: str
+    revision: str
+    config: str | None
+    split: str
+    first_rows: int | None
+    """How many rows are read, from the beginning; None for all."""
+
+
+def parse_hub(entry: str) -> HubPlace:
+    """Read a ``hub:`` entry.
+
+    Raises:
+        ConfigError: The revision is missing or is not a full commit hash, or the form is another.
+    """
+    found = HUB_ENTRY.fullmatch(entry)
+    if not found:
+        raise ConfigError(
+            f"{entry!r}: not a fixed data set. Needed: hub:owner/name@REVISION with the 40 hex "
+            "digits of a commit, then optionally :split, :split[:ROWS] or :config:split. Copy the "
+            "commit from the data set's page under 'Files', 'History'."
+        )
+    return HubPlace(
+        found["repo"],
+        found["revision"],
+        found["config"],
+        found["split"] or "train",
+        int(found["rows"]) if found["rows"] else None,
+    )
+
+
+def readable_files(folder: Path, *, tables_only: bool = False) -> list[Path]:
+    """The files of a folder that can be read, in the order of their relative names.
+
+    Links are not followed, hidden files are passed over. Beside tables, a README, LICENSE, NOTICE
+    or SOURCE is about the data, not of it, and is passed over too.
+    """
+    found: list[Path] = []
+    for parent, subfolders, names in os.walk(folder, followlinks=False):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        readable = [name for name in names if READABLE.search(name) and not name.startswith(".")]
+        has_tables = any(TABLES.search(name) for name in readable)
+        for name in readable:
+            is_about = has_tables and not TABLES.search(name) and ABOUT_THE_DATA.match(name)
+            if not is_about and (TABLES.search(name) or not tables_only):
+                found.append(Path(parent, name))
+    regular = [path for path in found if path.is_file() and not path.is_symlink()]
+    return sorted(regular, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def problems_of(
+    field: str, entries: Sequence[str], embedded: str, *, tables_only: bool = False
+) -> list[str]:
+    """What is wrong with the entries of a field, each as a full sentence."""
+    problems = []
+    for entry in entries:
+        if entry.startswith(HUB):
+            try:
+                parse_hub(entry)
+            except ConfigError as error:
+                problems.append(f"{field}: {error}")
+        elif entry == embedded:
+            problems += _embedded_problems(field, entry)
+        else:
+            problems += _path_problems(field, entry, embedded, tables_only)
+    return problems
+
+
+def outside_of(entries: Sequence[str]) -> dict[str, str]:
+    """What the entries stand for today: name -> digest of contents, version, or revision."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        if entry == INSTALLED_DOCS:
+            packages = docstrings.PACKAGES.values()
+            versions = {name: docstrings.package_version(name) for name in packages}
+            found[entry] = digest_value(versions)
+        elif entry == CHATTERBOT:
+            version = docstrings.package_version(CHATTERBOT_DISTRIBUTION)
+            found[f"package {CHATTERBOT_DISTRIBUTION}"] = version or "not installed"
+        elif entry.startswith(HUB):
+            found[entry.split("@")[0]] = entry.partition("@")[2]
+        else:
+            path = Path(entry)
+            digest = digest_folder(path) if path.is_dir() else digest_file(path)
+            found[_unused(_short_name(path), found)] = digest
+    return found
+
+
+def _embedded_problems(field: str, entry: str) -> list[str]:
+    if entry == CHATTERBOT and docstrings.package_version(CHATTERBOT_DISTRIBUTION) is None:
+        return [
+            f"{field}: {CHATTERBOT!r} needs the package {CHATTERBOT_DISTRIBUTION}, which is not "
+            f"installed. Run: pip install {CHATTERBOT_DISTRIBUTION}"
+        ]
+    return []
+
+
+def _path_problems(field: str, entry: str, embedded: str, tables_only: bool) -> list[str]:
+    path = Path(entry)
+    if path.is_dir():
+        if readable_files(path, tables_only=tables_only):
+            return []
+        said = f"{field}: the folder {entry} holds nothing readable."
+    elif path.is_file():
+        if (TABLES if tables_only else READABLE).search(path.name):
+            return []
+        said = f"{field}: {entry} is of a kind that is not read."
+    elif path.exists():
+        said = f"{field}: {entry} is neither a file nor a folder."
+    else:
+        return [
+            f"{field}: {entry} does not exist (looked in {Path.cwd()}). Needed: {embedded!r}, a "
+            "file, a folder, or hub:owner/name@REVISION. Mend the path."
+        ]
+    kinds = "" if tables_only else ".txt .md "
+    return [
+        f"{said} Needed: {kinds}.jsonl .csv (each also .gz) or .parquet. "
+        "Convert it, or name another."
+    ]
+
+
+def _short_name(path: Path) -> str:
+    """The path as given if relative, else its last two parts: manifests travel, machines differ."""
+    return Path(*path.parts[1:][-2:]).as_posix() if path.is_absolute() else path.as_posix()
+
+
+def _unused(name: str, taken: dict[str, str]) -> str:
+    number = 2
+    free = name
+    while free in taken:
+        free, number = f"{name} ({number})", number + 1
+    return free

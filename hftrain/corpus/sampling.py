@@ -1,0 +1,54 @@
+"""A stable sample of a stream, written to disk: the rows with the smallest ids.
+
+Ids are digests of contents, so the smallest ones are a uniform sample. Adding documents to a place
+exchanges only as many rows as the new ones push out; the order of the places does not matter.
+"""
+
+import heapq
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from datasets import Features
+
+from hftrain.corpus.storage import read_rows, write_rows
+
+
+def write_sample(
+    folder: Path,
+    rows: Iterable[Mapping[str, object]],
+    features: Features,
+    *,
+    largest_rows: int | None,
+    scratch: Path,
+) -> int:
+    """Write ``rows`` to ``folder``, at most ``largest_rows`` of them, in their order.
+
+    All rows pass through ``scratch`` on disk; memory holds ``largest_rows`` ids.
+
+    Args:
+        folder, features: As for ``storage.write_rows``.
+        rows: Each with an ``id``.
+        largest_rows: None keeps all rows.
+        scratch: A folder of our own; removed before this returns.
+
+    Returns:
+        How many rows were written.
+    """
+    if largest_rows is None:
+        return write_rows(folder, rows, features)
+    shutil.rmtree(scratch, ignore_errors=True)
+    write_rows(scratch, rows, features)
+    everything = read_rows(scratch)
+    # The position breaks ties between equal texts, so that exactly so many rows are chosen.
+    ids = ((row_id, position) for position, row_id in enumerate(_ids(everything)))
+    chosen = sorted(position for _, position in heapq.nsmallest(largest_rows, ids))
+    written = write_rows(folder, (everything[position] for position in chosen), features)
+    del everything
+    shutil.rmtree(scratch)
+    return written
+
+
+def _ids(rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    for row in rows.select_columns("id"):  # type: ignore[attr-defined]
+        yield row["id"]

@@ -1,0 +1,55 @@
+"""What later stages read of a corpus: the texts and the conversations of a split."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy
+
+from hftrain.corpus.storage import read_rows
+from hftrain.errors import DataError
+
+Split = Literal["train", "heldout"]
+
+
+def texts_of(corpus: Path, split: Split, *, shuffled_by: int | None = None) -> Iterator[str]:
+    """The documents' texts, in order or shuffled by a seed; read from disk a batch at a time."""
+    rows = read_rows(corpus / split)
+    if not len(rows):
+        raise DataError(f"{corpus / split}: no documents. At least one is needed. Collect more text.")
+    if shuffled_by is not None:
+        rows = rows.select(numpy.random.default_rng(shuffled_by).permutation(len(rows)))
+    for batch in rows.select_columns("text").iter(batch_size=1000):
+        yield from batch["text"]
+
+
+def conversations_of(corpus: Path, split: Split) -> list[list[dict[str, Any]]]:
+    """The conversations of a split as lists of messages.
+
+    Raises:
+        DataError: There are none.
+    """
+    rows = read_rows(corpus / "conversations" / split)
+    if not len(rows):
+        raise DataError(
+            f"{corpus / 'conversations' / split}: no conversations. At least one is needed. "
+            "Name some under collect.conversations."
+        )
+    return list(rows["messages"])
+
+
+def take_bytes(texts: Iterable[str], size: int) -> list[str]:
+    """The first texts, as many as it takes to reach ``size`` UTF-8 bytes; a text that would pass it ends there, cut.
+
+    The cut falls between characters, so the total is within three bytes of ``size``.
+    """
+    taken, left = [], size
+    for text in texts:
+        encoded = text.encode()[:left]
+        piece = encoded.decode(errors="ignore")
+        if piece:
+            taken.append(piece)
+        left -= len(encoded)
+        if left <= 0:
+            break
+    return taken

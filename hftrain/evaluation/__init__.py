@@ -1,0 +1,1 @@
+"""Evaluation: the same questions to every model of a run."""

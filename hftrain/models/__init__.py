@@ -1,0 +1,1 @@
+"""Models: loading, saving, counting, generating and scoring."""

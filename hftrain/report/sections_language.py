@@ -1,0 +1,181 @@
+"""The page on the two models that learn from text: pretraining, and fine-tuning on conversations."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hftrain.report import plots
+from hftrain.report.markup import Markup, clip, div, fold, join, note, paragraph, sample, span, tag
+from hftrain.report.numbers import count, decimal, percent, short_count
+from hftrain.report.parts import Options, curve, facts, figure, figures, moved, or_ends, spread_out
+from hftrain.report.reading import Artifact
+
+MOST_LENS_TOKENS = 400
+
+
+def pretraining(base: Artifact, options: Options) -> Markup:
+    """How the base model learned to continue text."""
+    summary, metrics = base.summary, base.metrics
+    before, after = (summary.get(f"heldout_bits_per_byte_{when}") for when in ("before", "after"))
+    heldout = or_ends(curve(metrics, "heldout_bits_per_byte"), before, after, metrics)
+    return join(
+        [
+            facts(
+                ("parameters", short_count(summary.get("parameters"))),
+                ("tokens trained on", short_count(summary.get("train_tokens"))),
+                (
+                    "bits per byte, held out",
+                    moved(summary, "heldout_bits_per_byte", decimal, 2),
+                    f"unigram {decimal(summary.get('unigram_bits_per_byte'), 2)}",
+                ),
+            ),
+            figures(
+                figure(
+                    plots.lines(
+                        {"held out": heldout},
+                        title="Held-out text",
+                        x_label="step",
+                        y_label="bits per byte",
+                        references={
+                            "uniform": summary.get("uniform_bits_per_byte"),
+                            "unigram": summary.get("unigram_bits_per_byte"),
+                        },
+                    ),
+                    "The bits that the model needs to write down a byte of text it never trained on. "
+                    "Below “unigram” it knows more than how often each token occurs.",
+                ),
+                _loss(metrics, "How surprised the model is by the next token of its training text."),
+                _gradient(metrics),
+            ),
+            _samples(base, options),
+        ]
+    )
+
+
+def fine_tuning(chat: Artifact, options: Options) -> Markup:
+    """How the chat model learned to answer, and what it was trained on in a row."""
+    summary, metrics = chat.summary, chat.metrics
+    before, after = (summary.get(f"heldout_answer_nats_{when}") for when in ("before", "after"))
+    heldout = or_ends(curve(metrics, "heldout_answer_nats"), before, after, metrics)
+    ended = moved(summary, "ended_share", percent, 0)
+    return join(
+        [
+            facts(
+                (
+                    "conversations trained on",
+                    count(summary.get("train_conversations")),
+                    _dropped(summary),
+                ),
+                (
+                    "answer loss, held out",
+                    moved(summary, "heldout_answer_nats"),
+                    "nats per token",
+                ),
+                ("answers that end by themselves", ended),
+            ),
+            figures(
+                figure(
+                    plots.lines(
+                        {"held out": heldout},
+                        title="Held-out answers",
+                        x_label="step",
+                        y_label="nats per answer token",
+                    ),
+                    "How surprised the model is by answers it never trained on, given their prompts. "
+                    "Where it turns up again, the model learns its examples by heart.",
+                ),
+                _loss(metrics, "The same on the conversations that it trains on; answers only."),
+            ),
+            _label_lens(chat, options),
+            _samples(chat, options),
+        ]
+    )
+
+
+def _loss(metrics: list[Mapping[str, Any]], caption: str) -> Markup:
+    return figure(
+        plots.lines(
+            {"training": curve(metrics, "loss")},
+            title="Training loss",
+            x_label="step",
+            y_label="nats per token",
+        ),
+        caption,
+    )
+
+
+def _gradient(metrics: list[Mapping[str, Any]]) -> Markup | None:
+    norms, rates = curve(metrics, "grad_norm"), curve(metrics, "learning_rate")
+    if not norms and not rates:
+        return None
+    drawn = [
+        plots.lines({"gradient": norms}, title="Gradient norm", x_label="step", y_label="L2 norm"),
+        plots.lines({"rate": rates}, title="Learning rate", x_label="step", y_label="per step"),
+    ]
+    return fold("Gradient norm and learning rate", *(figure(plot) for plot in drawn))
+
+
+def _dropped(summary: Mapping[str, Any]) -> str:
+    dropped = summary.get("dropped")
+    if not isinstance(dropped, Mapping) or not dropped:
+        return ""
+    said = ", ".join(f"{reason} {count(number)}" for reason, number in dropped.items())
+    return f"dropped: {said}"
+
+
+def _samples(model: Artifact, options: Options) -> Markup | None:
+    """One prompt's completions as training went on, the other prompts behind a click."""
+    by_prompt: dict[str, list[Mapping[str, Any]]] = {}
+    for row in model.rows("samples.jsonl"):
+        by_prompt.setdefault(str(row.get("prompt", "–")), []).append(row)
+    if not by_prompt:
+        return None
+    blocks: list[Markup] = []
+    for prompt, rows in list(by_prompt.items())[: options.sample_rows]:
+        lines = [
+            tag(
+                "tr",
+                tag("th", "step ", count(row.get("step"))),
+                tag("td", sample(row.get("completion"))),
+            )
+            for row in spread_out(rows, 5)
+        ]
+        opening = [
+            tag("span", "continues “", class_="quiet"),
+            clip(prompt, 160),
+            span("quiet", "”"),
+        ]
+        blocks.append(fold(join(opening), tag("table", *lines, class_="growth"), is_open=not blocks))
+    return join(
+        [
+            tag("h3", "Samples as training went on"),
+            note("The same prompts each time, the first of them, in the order of the steps."),
+            *blocks,
+        ]
+    )
+
+
+def _label_lens(chat: Artifact, options: Options) -> Markup | None:
+    examples = chat.content("label_examples.json")
+    rows = [
+        _lens_row(example["tokens"])
+        for example in (examples if isinstance(examples, list) else [])[: options.sample_rows]
+        if isinstance(example, Mapping) and isinstance(example.get("tokens"), list)
+    ]
+    if not rows:
+        return None
+    key = paragraph(
+        span("token trained", "coloured"), " tokens are learned; ", span("token masked", "pale"),
+        " ones are only read. The mark that ends the turn must be coloured, or the model never stops.",
+    )  # fmt: skip
+    return join([tag("h3", "What is learned in a row"), key, *rows])
+
+
+def _lens_row(tokens: list[Any]) -> Markup:
+    drawn = []
+    for token in tokens[:MOST_LENS_TOKENS]:
+        if isinstance(token, Mapping):
+            text = str(token.get("text", "")).replace("\n", "↵\n")
+            drawn.append(span("token trained" if token.get("trained") is True else "token masked", text))
+    left_out = len(tokens) - MOST_LENS_TOKENS
+    more = span("quiet", f" … (+{left_out:,} tokens)") if left_out > 0 else None
+    return div("sample lens", *drawn, more)

@@ -1,0 +1,226 @@
+"""The page on what came out: every model side by side, the formats, and what it all cost."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hftrain.report import plots
+from hftrain.report.markup import Markup, clip, div, fold, join, note, sample, span, table, tag
+from hftrain.report.numbers import (
+    MISSING,
+    count,
+    decimal,
+    duration,
+    is_number,
+    percent,
+    size_in_bytes,
+)
+from hftrain.report.parts import Options, facts, figure, figures
+from hftrain.report.reading import Artifact, Run, at
+
+BETTER = {
+    "bits_per_byte": ("bits per byte, held-out text", min),
+    "answer_nats": ("nats per token, held-out answers", min),
+    "reward": ("reward, held-out prompts", max),
+    "ended_share": ("answers that end by themselves", max),
+    "answer_tokens": ("tokens per answer", None),
+    "distinct_2": ("different among its word pairs", None),
+    "distinct_answers_share": ("different among its answers", None),
+    "parameters": ("parameters", None),
+}
+"""Number of a model -> its name on the page, and which of several is the better one."""
+
+
+def evaluation(made: Artifact, options: Options) -> Markup:
+    """Every model by the same measures, and on the same prompts."""
+    models = {
+        name: numbers for name, numbers in _mapping(made.summary.get("models")).items() if isinstance(numbers, Mapping)
+    }
+    names = [*BETTER, *(key for numbers in models.values() for key in numbers if key not in BETTER)]
+    rows = [
+        _compared(name, [models[model].get(name) for model in models])
+        for name in dict.fromkeys(names)
+        if any(is_number(numbers.get(name)) for numbers in models.values())
+    ]
+    shown = "Every model of the run by the same measures; the best of a row is set bold."
+    return join(
+        [
+            join([table(("measure", *models), rows), note(shown)]) if rows else None,
+            _answers(made.values("samples.json"), options),
+        ]
+    )
+
+
+def export(made: Artifact, options: Options) -> Markup:
+    """What each format costs in bytes and in quality."""
+    formats = {
+        name: numbers for name, numbers in _mapping(made.summary.get("formats")).items() if isinstance(numbers, Mapping)
+    }
+    speeds = {name: _speed(made.manifest, name) for name in formats}
+    rows = [
+        (
+            clip(name, 40),
+            size_in_bytes(numbers.get("bytes")),
+            decimal(numbers.get("bits_per_byte")),
+            decimal(numbers.get("ratio"), 4),
+            percent(numbers.get("greedy_agreement"), 1),
+            count(speeds[name]),
+            _words(numbers.get("loads_with")),
+        )
+        for name, numbers in formats.items()
+    ]
+    sizes = {name: numbers.get("bytes") for name, numbers in formats.items()}
+    texts = {name: size_in_bytes(size) for name, size in sizes.items()}
+    columns = (
+        "format",
+        "size",
+        "bits per byte",
+        "against full",
+        "same token",
+        "tokens/s",
+        "loads with",
+    )
+    return join(
+        [
+            facts(("full model, bits per byte", decimal(made.summary.get("full_bits_per_byte")))),
+            table(columns, rows) if rows else None,
+            note(
+                "“Against full” divides a format's bits per byte by the full model's: 1 lost nothing. “Same token” "
+                "is the share of greedy steps that pick the full model's token. Speed is this machine's."
+            ),
+            figures(
+                figure(
+                    plots.bars(sizes, title="Size", unit="weights and tokenizer on disk", texts=texts),
+                    "The same model in each format.",
+                ),
+                figure(
+                    plots.bars(
+                        speeds,
+                        title="Speed",
+                        unit="tokens per second",
+                        texts={n: count(s) for n, s in speeds.items()},
+                    ),
+                    "How fast it wrote text here, one answer at a time where the format allows no more.",
+                )
+                if any(is_number(speed) for speed in speeds.values())
+                else None,
+            )
+            if formats
+            else None,
+        ]
+    )
+
+
+def cost(run: Run) -> Markup:
+    """Time and memory of each stage."""
+    made = run.finished
+    seconds = {one.name: one.manifest.get("seconds") for one in made}
+    memory = {one.name: one.manifest.get("peak_memory_bytes") for one in made}
+    rows = [
+        (
+            one.name,
+            duration(seconds[one.name]),
+            size_in_bytes(memory[one.name]),
+            _rate(one.manifest),
+            count(one.manifest.get("processes")),
+            _host(one.manifest),
+        )
+        for one in made
+    ]
+    return join(
+        [
+            table(("made", "time", "peak memory", "tokens/s", "processes", "machine"), rows),
+            figures(
+                figure(
+                    plots.bars(
+                        seconds,
+                        title="Time",
+                        unit="by artifact",
+                        texts={n: duration(s) for n, s in seconds.items()},
+                    )
+                ),
+                figure(
+                    plots.bars(
+                        memory,
+                        title="Peak memory",
+                        unit="by artifact",
+                        texts={n: size_in_bytes(m) for n, m in memory.items()},
+                    )
+                ),
+            ),
+        ]
+    )
+
+
+def _compared(name: str, values: list[Any]) -> list[object]:
+    title, better = BETTER.get(name, (name.replace("_", " "), None))
+    known = [value for value in values if is_number(value)]
+    best = better(known) if better is not None and len(known) > 1 else None
+    written = [_written(name, value) for value in values]
+    cells = [
+        tag("b", text) if best is not None and value == best else text
+        for text, value in zip(written, values, strict=True)
+    ]
+    arrow = {min: " ↓", max: " ↑"}.get(better, "") if better is not None else ""
+    return [title + arrow, *cells]
+
+
+def _written(name: str, value: object) -> str:
+    if name.endswith("share") or "accuracy" in name or name == "distinct_2":
+        return percent(value, 1)
+    return count(value) if isinstance(value, int) else decimal(value)
+
+
+def _answers(samples: Mapping[str, Any], options: Options) -> Markup | None:
+    prompts, answers = samples.get("prompts"), _mapping(samples.get("answers"))
+    if not isinstance(prompts, list) or not prompts or not answers:
+        return None
+    blocks = []
+    for place, prompt in enumerate(prompts[: options.sample_rows]):
+        said = [
+            div("column", span("role", clip(model, 40)), sample(_answer_at(given, place), 500))
+            for model, given in answers.items()
+        ]
+        blocks.append(fold(clip(_asked(prompt), 200), div("columns", *said), is_open=place < 2))
+    return join(
+        [
+            tag("h3", "The same prompts to every model"),
+            note("Fixed before training, shown in their order. The base model was never taught to answer."),
+            *blocks,
+        ]
+    )
+
+
+def _asked(prompt: object) -> object:
+    last = prompt[-1] if isinstance(prompt, list) and prompt else prompt
+    return last.get("content") if isinstance(last, Mapping) else last
+
+
+def _answer_at(given: object, place: int) -> object:
+    answer = given[place] if isinstance(given, list) and place < len(given) else None
+    return answer.get("text") if isinstance(answer, Mapping) else answer
+
+
+def _speed(manifest: Mapping[str, Any], name: str) -> object:
+    return at(manifest, "measured", f"{name}_tokens_per_second")
+
+
+def _rate(manifest: Mapping[str, Any]) -> str:
+    return count(at(manifest, "measured", "tokens_per_second"))
+
+
+def _host(manifest: Mapping[str, Any]) -> str:
+    host = _mapping(manifest.get("host"))
+    parts = [
+        f"{host[key]} {unit}" for key, unit in (("cores", "cores"), ("memory_gib", "GiB")) if is_number(host.get(key))
+    ]
+    return ", ".join(parts) or MISSING
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(part) for part in value)
+    return value if isinstance(value, str) else MISSING
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,36 @@
+"""The configuration of a whole run: one section a stage, in the order in which they run."""
+
+from dataclasses import dataclass, field
+
+from hftrain.config import DEFAULT_SEED
+from hftrain.stages.collect import CollectConfig
+from hftrain.stages.collect_preferences import CollectPreferencesConfig
+from hftrain.stages.curate import CurateConfig
+from hftrain.stages.evaluate_model import EvaluateModelConfig
+from hftrain.stages.export import ExportConfig
+from hftrain.stages.ppo import PPOStageConfig
+from hftrain.stages.pretrain import PretrainConfig
+from hftrain.stages.report import ReportConfig
+from hftrain.stages.reward_model import RewardModelConfig
+from hftrain.stages.sft import SFTStageConfig
+from hftrain.stages.train_tokenizer import TrainTokenizerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowConfig:
+    """All that can vary in a run."""
+
+    seed: int = DEFAULT_SEED
+    """The run's one seed; each stage's own is derived from it and the stage's name."""
+
+    collect: CollectConfig = field(default_factory=CollectConfig)
+    curate: CurateConfig = field(default_factory=CurateConfig)
+    train_tokenizer: TrainTokenizerConfig = field(default_factory=TrainTokenizerConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    sft: SFTStageConfig = field(default_factory=SFTStageConfig)
+    collect_preferences: CollectPreferencesConfig = field(default_factory=CollectPreferencesConfig)
+    reward_model: RewardModelConfig = field(default_factory=RewardModelConfig)
+    ppo: PPOStageConfig = field(default_factory=PPOStageConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    evaluate_model: EvaluateModelConfig = field(default_factory=EvaluateModelConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)

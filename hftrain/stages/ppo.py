@@ -1,0 +1,158 @@
+"""Train a chat model by PPO on the reward model's scores of its own answers: chat/ + reward/ + corpus/ -> policy/."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hftrain.artifacts import SCRATCH, stage, write_json
+from hftrain.config import StageConfig
+from hftrain.stages import OWNED_TRAINING
+
+SHOWN_PROMPTS = 4
+"""Held-out prompts answered again and again while the policy trains."""
+
+# Sizes that follow from others, paths that are artifacts here, and what the repaired trainer decides.
+FOLLOWS = frozenset(
+    {
+        "batch_size",
+        "dataset_num_proc",
+        "ds3_gather_for_generation",
+        "eval_strategy",
+        "local_batch_size",
+        "local_mini_batch_size",
+        "logging_steps",
+        "micro_batch_size",
+        "mini_batch_size",
+        "model_adapter_name",
+        "num_sample_generations",
+        "num_total_batches",
+        "ref_adapter_name",
+        "response_length",
+        "reward_model_path",
+        "save_total_limit",
+        "sft_model_path",
+        "stop_token",
+        "stop_token_id",
+        "world_size",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOStageConfig(StageConfig):
+    """How far and how a policy is trained, and what it is measured on."""
+
+    UPSTREAM: ClassVar[Mapping[str, str]] = {"training": "trl.experimental.ppo.ppo_config:PPOConfig"}
+    OWNED: ClassVar[Mapping[str, frozenset[str]]] = {"training": OWNED_TRAINING | FOLLOWS}
+
+    training: dict[str, Any] = field(
+        default_factory=lambda: {
+            "total_episodes": 2560,
+            "per_device_train_batch_size": 64,
+            "num_mini_batches": 2,
+            "num_ppo_epochs": 2,
+            "learning_rate": 1e-4,
+            "lr_scheduler_type": "linear",
+            "kl_coef": 0.05,
+            "vf_coef": 0.5,
+            "temperature": 1.0,
+            "missing_eos_penalty": 1.0,
+            "save_steps": 10,
+        }
+    )
+    """PPOConfig, by TRL's names. A batch holds per_device_train_batch_size * gradient_accumulation_steps prompts a
+    process; each makes num_ppo_epochs * num_mini_batches optimizer steps."""
+
+    new_tokens: int = 32
+    """Longest answer, in tokens; one that is not over by then counts as not ended."""
+
+    max_prompt_tokens: int = 64
+    """Longer prompts are left out and counted."""
+
+    kl_budget: float | None = 10.0
+    """The most nats by which the policy's answers may diverge from the chat model's, as the mean over one batch of
+    training prompts. Once a policy is over it, training ends and the one before it is published. None: no bound."""
+
+    heldout_prompts: int = 200
+    """At most so many held-out prompts are answered before and after."""
+
+    heldout_answers: int = 4
+    """Answers sampled for each of them, each time."""
+
+    look_every_updates: int = 10
+    """How often, while training, a few held-out prompts are answered for ``samples.jsonl``."""
+
+    def problems(self) -> list[str]:
+        """Values that cannot be, and batches that do not divide."""
+        given = self.training
+        batch = given.get("per_device_train_batch_size", 8) * given.get("gradient_accumulation_steps", 1)
+        parts = given.get("num_mini_batches", 1)
+        penalty, episodes = given.get("missing_eos_penalty"), given.get("total_episodes")
+        rules = {
+            "new_tokens": (self.new_tokens >= 1, "1 or more is needed"),
+            "max_prompt_tokens": (self.max_prompt_tokens >= 1, "1 or more is needed"),
+            "kl_budget": (self.kl_budget is None or self.kl_budget > 0, "More than 0, or null for no bound, is needed"),
+            "heldout_prompts": (self.heldout_prompts >= 2, "An interval needs 2 or more"),
+            "heldout_answers": (self.heldout_answers >= 1, "1 or more is needed"),
+            "look_every_updates": (self.look_every_updates >= 1, "1 or more is needed"),
+            "training.temperature": (given.get("temperature", 0.7) > 0, "Sampling needs more than 0"),
+            "training.missing_eos_penalty": (penalty is None or penalty > 0, "More than 0, or null for none, is needed"),
+            "training.total_episodes": (episodes is None or episodes >= 1, "1 or more is needed"),
+            "training.kl_estimator": (given.get("kl_estimator", "k1") in ("k1", "k3"), "k1 or k3 is needed"),
+            "training.num_mini_batches": (
+                parts >= 1 and batch % parts == 0,
+                f"A divisor of the {batch} prompts in a process's batch is needed",
+            ),
+            "training.whiten_rewards": (
+                not given.get("whiten_rewards") or batch // max(parts, 1) >= 8,
+                f"Whitening needs mini-batches of 8 answers or more, not {batch // max(parts, 1)}",
+            ),
+        }
+        return [
+            f"{name}: {self._value(name)}. {needed}. Change it or remove it to get the default."
+            for name, (holds, needed) in rules.items()
+            if not holds
+        ]
+
+    def _value(self, name: str) -> Any:
+        where, _, key = name.rpartition(".")
+        return self.training.get(key) if where else getattr(self, key)
+
+
+@stage(makes="policy", reads=("chat", "reward", "corpus"), every_process=True)
+def ppo(config: PPOStageConfig, *, chat: Path, reward: Path, corpus: Path, out: Path) -> None:
+    """Raise the reward of a chat model's answers while it stays near where it was."""
+    from hftrain.alignment.ppo import ppo_arguments, ppo_trainer
+    from hftrain.alignment.ppo_heldout import compare, greedy_answers
+    from hftrain.alignment.ppo_prompts import check_models, read_prompts
+    from hftrain.models.loading import save_model
+    from hftrain.runtime import is_main_process
+    from hftrain.tokens.chat import load_tokenizer
+    from hftrain.training.callbacks import LookEvery
+    from hftrain.training.loop import run_trainer
+
+    seed = config.seed or 0
+    check_models(chat, reward, max_prompt_tokens=config.max_prompt_tokens, new_tokens=config.new_tokens)
+    tokenizer = load_tokenizer(chat)
+    prompts = read_prompts(
+        corpus,
+        tokenizer,
+        max_prompt_tokens=config.max_prompt_tokens,
+        heldout_limit=config.heldout_prompts,
+        seed=seed,
+    )
+    args = ppo_arguments(config.training, out, new_tokens=config.new_tokens, seed=seed)
+    ask = greedy_answers(tokenizer, prompts.heldout_messages[:SHOWN_PROMPTS], new_tokens=config.new_tokens)
+    look = LookEvery(ask, every_steps=config.look_every_updates, scratch=out / SCRATCH)
+    trainer = ppo_trainer(
+        args, chat, reward, tokenizer, prompts=prompts.train, kl_budget=config.kl_budget, callbacks=[look]
+    )
+    run_trainer(trainer, out, description="ppo")
+    if is_main_process():
+        save_model(trainer.policy, tokenizer, out)
+        measured = compare(
+            trainer.models, prompts.heldout, trainer.sampling, answers_per_prompt=config.heldout_answers, seed=seed
+        )
+        counts = {"train_prompts": len(prompts.train), "too_long_prompts": prompts.too_long}
+        write_json(out / "summary.json", {**counts, **measured, **trainer.outcome()})

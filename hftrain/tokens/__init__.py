@@ -1,0 +1,1 @@
+"""Tokens: the vocabulary, the chat template, packed rows and the label lens."""

@@ -1,0 +1,140 @@
+import json
+
+from hftrain.alignment.preferences import (
+    PairCounts,
+    Question,
+    RankedAnswer,
+    RankedPrompt,
+    choose,
+    pairs_of,
+    prompt_key,
+    rank_by_judge,
+    read_questions,
+)
+
+PROMPT = [{"role": "user", "content": "Hi"}]
+
+
+def conversation(*texts: str) -> list[dict[str, str]]:
+    return [
+        {"role": "user" if place % 2 == 0 else "assistant", "content": text}
+        for place, text in enumerate(texts)
+    ]
+
+
+def ranked(*answers: tuple[str, float | None, int], ended: bool = True) -> RankedPrompt:
+    return RankedPrompt(
+        PROMPT, tuple(RankedAnswer(text, ended, score, rank) for text, score, rank in answers)
+    )
+
+
+def texts_of(pairs: list[dict[str, object]]) -> list[tuple[str, str]]:
+    return [(pair["chosen"][0]["content"], pair["rejected"][0]["content"]) for pair in pairs]  # type: ignore[index]
+
+
+def test_a_prompt_is_all_before_the_last_assistant_message() -> None:
+    talk = [*conversation("Hi", "Hello", "Well?", "Very well"), {"role": "user", "content": "Bye"}]
+    (question,) = read_questions([talk], []).train
+    assert question.prompt == talk[:3]
+    assert question.references == ("Very well",)
+
+
+def test_conversations_that_ask_the_same_are_one_prompt_with_several_references() -> None:
+    questions = read_questions(
+        [conversation("Hi", "Hello"), conversation(" hI ", "Hey"), conversation("Hi", "Hey")], []
+    )
+    assert questions.train == [Question(PROMPT, ("Hello", "Hey"))]
+    assert questions.counts.same_prompt == 2
+
+
+def test_a_held_out_prompt_that_training_asks_too_is_left_out() -> None:
+    train, heldout = (
+        [conversation("Hi", "Hello")],
+        [conversation("HI", "Hey"), conversation("Who?", "Me")],
+    )
+    questions = read_questions(train, heldout)
+    assert [question.references for question in questions.heldout] == [("Me",)]
+    assert questions.counts.seen_in_training == 1
+
+
+def test_a_conversation_without_an_answer_to_a_user_gives_no_prompt() -> None:
+    alone = [conversation("Hi"), [{"role": "assistant", "content": "Hello"}]]
+    after_system = [
+        [{"role": "system", "content": "Be kind"}, {"role": "assistant", "content": "Hello"}]
+    ]
+    questions = read_questions(alone + after_system, [])
+    assert questions.train == []
+    assert questions.counts.without_prompt == 3
+
+
+def test_choosing_keeps_the_order_and_depends_on_the_seed_alone() -> None:
+    questions = [Question([{"role": "user", "content": str(number)}], ()) for number in range(50)]
+    first, again, other = (choose(questions, 5, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert first == sorted(first, key=questions.index)
+    assert choose(questions, None, seed=1) == choose(questions, 99, seed=1) == questions
+
+
+def test_equal_answers_of_a_prompt_are_collapsed_and_counted() -> None:
+    answers = [("one two", True), ("one", True), ("one two", True), ("one two", False)]
+    made = rank_by_judge(
+        Question(PROMPT, ()), answers, judge="concise", options={"target_words": 2}
+    )
+    assert [(each.text, each.ended, each.score, each.rank) for each in made.answers] == [
+        ("one two", True, 1.0, 1),
+        ("one", True, 0.5, 2),
+        ("one two", False, 0.5, 2),
+    ]
+    assert made.duplicates == 1
+
+
+def test_each_pair_that_differs_enough_is_made_the_clearest_first() -> None:
+    counts = PairCounts()
+    answers = ranked(("best", 0.9, 1), ("fair", 0.8, 2), ("poor", 0.2, 3))
+    pairs = pairs_of(answers, counts, minimum_margin=0.2, limit=6)
+    assert texts_of(pairs) == [("best", "poor"), ("fair", "poor")]
+    assert [pair["margin"] for pair in pairs] == [0.7, 0.6]
+    assert counts == PairCounts(ties=1)
+
+
+def test_a_tie_makes_no_pair_even_where_no_margin_is_asked() -> None:
+    counts = PairCounts()
+    assert pairs_of(ranked(("a", 0.5, 1), ("b", 0.5, 1)), counts, minimum_margin=0.0, limit=6) == []
+    assert counts.ties == 1
+
+
+def test_an_answer_that_did_not_end_by_itself_is_in_no_pair() -> None:
+    counts = PairCounts()
+    answers = RankedPrompt(
+        PROMPT, (RankedAnswer("done", True, 0.9, 1), RankedAnswer("cut", False, 0.1, 2))
+    )
+    assert pairs_of(answers, counts, minimum_margin=0.0, limit=6) == []
+    assert counts == PairCounts(unfinished=1)
+
+
+def test_a_prompt_gives_at_most_the_allowed_pairs_and_the_rest_is_counted() -> None:
+    counts = PairCounts()
+    answers = ranked(("a", 0.9, 1), ("b", 0.5, 2), ("c", 0.0, 3))
+    assert texts_of(pairs_of(answers, counts, minimum_margin=0.1, limit=1)) == [("a", "c")]
+    assert counts.over_limit == 2
+
+
+def test_without_scores_the_margin_is_the_difference_of_the_ranks() -> None:
+    pairs = pairs_of(
+        ranked(("a", None, 1), ("b", None, 1), ("c", None, 3)),
+        PairCounts(),
+        minimum_margin=0.1,
+        limit=6,
+    )
+    assert [
+        (pair["margin"], *texts) for pair, texts in zip(pairs, texts_of(pairs), strict=True)
+    ] == [
+        (2.0, "a", "c"),
+        (2.0, "b", "c"),
+    ]
+
+
+def test_prompt_keys_see_through_case_and_white_space_but_not_through_roles() -> None:
+    assert prompt_key(PROMPT) == prompt_key([{"role": "user", "content": " hi\n"}])
+    assert prompt_key(PROMPT) != prompt_key([{"role": "system", "content": "Hi"}])
+    assert json.loads(prompt_key(PROMPT)) == [["user", "hi"]]
