@@ -148,7 +148,9 @@ def _load(kind: type[T], given: Given) -> T:
     for keys, seed in [(("seed",), run_seed), *(((n, "seed"), s.seed) for n, s in filled.items())]:
         if not 0 <= seed < SEED_BOUND:
             given.tell(
-                keys, f"{seed} is no seed. A whole number from 0 to {SEED_BOUND - 1} is needed."
+                keys,
+                f"{seed} is no seed. A whole number from 0 to {SEED_BOUND - 1} is needed. "
+                "Write for example seed: 1.",
             )
     for name, section in filled.items():
         names = {each.name for each in fields(section)}

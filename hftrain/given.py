@@ -128,7 +128,7 @@ class _Loader(yaml.SafeLoader):
 
 def _read_file(given: Given, path: Path) -> None:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         near = suggest(path.name, (each.name for each in path.parent.glob("*.y*ml")))
         meant = f" Did you mean {(path.parent / near).as_posix()}?" if near else ""

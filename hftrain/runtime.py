@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import platform
+import random
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -84,10 +85,12 @@ def seed_everything(seed: int) -> None:
     Source: https://docs.pytorch.org/docs/stable/notes/randomness.html
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import numpy
     import torch
-    from transformers import set_seed
 
-    set_seed(seed)
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)
+    torch.manual_seed(seed)  # every CUDA device too
     torch.use_deterministic_algorithms(True, warn_only=False)
 
 

@@ -201,8 +201,8 @@ def test_a_package_that_is_not_there_is_one_problem_among_others():
 
 
 def test_every_stage_has_its_own_seed_that_follows_the_runs():
-    # sha256("1:pretrain") begins with 93 02 bd 26, and 0x93 - 0x80 = 0x13.
-    assert derive_seed(1, "pretrain") == 0x1302BD26
+    # sha256("1:curate") begins with fe 38 b7 6d, and 0xfe - 0x80 = 0x7e.
+    assert derive_seed(1, "curate") == 0x7E38B76D
     first, second = load_config(FlowConfig, None), load_config(FlowConfig, None, ["seed=2"])
 
     assert first.pretrain.seed == derive_seed(1, "pretrain")
@@ -293,8 +293,16 @@ configs = st.builds(
 )
 
 
+@pytest.mark.parametrize("text", ["1e5", "true", "", "a\x85b", "two\nlines", " x ", "é", "yes"])
+def test_text_that_looks_like_something_else_is_described_in_quotes(tmp_path, text):
+    config = load_config(FlowConfig, None, [f"pretrain.notes={json.dumps(text)}"])
+
+    assert config.pretrain.notes == text
+    assert load(tmp_path, describe(config)) == config
+
+
 @settings(
-    max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(config=configs)
 def test_what_is_described_is_read_back(tmp_path, config):

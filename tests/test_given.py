@@ -120,7 +120,7 @@ def test_what_is_not_a_mapping_in_yaml_is_told_with_its_line(tmp_path, text, whe
     assert only.startswith(where)
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n", "---\n", "\ufeff", "null\n"])
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "---\n", "\ufeff# marked\n", "null\n"])
 def test_an_empty_file_departs_from_nothing(tmp_path, text):
     given = read_text(tmp_path, text)
 
@@ -154,6 +154,13 @@ def test_an_override_goes_over_the_file_and_the_last_one_wins(tmp_path):
     assert given.values == {"sft": {"rows": 5}, "ppo": {"training": {"kl": 0.01}}}
     assert given.place(("sft", "rows"))[1] == "--set "
     assert given.place(("sft",))[1] == "line 1: "
+
+
+def test_no_line_is_left_of_what_an_override_replaced(tmp_path):
+    given = read_text(tmp_path, "sft:\n  rules: [a, b]\n", "sft.rules=[1]")
+
+    assert given.place(("sft", "rules", "[0]"))[1] == "--set "
+    assert given.place(("sft", "rules", "[1]"))[1] == "--set "
 
 
 def test_an_override_may_hold_equals_signs_and_lists(tmp_path):

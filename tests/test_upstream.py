@@ -136,7 +136,7 @@ def test_the_answer_is_a_copy(tmp_path):
 
 
 def test_a_package_that_is_not_installed_is_told_with_the_extra_that_brings_it(monkeypatch):
-    requirements = ["trl>=1.12", "no_such", "no-such_thing>=2 ; extra == 'shapes'"]
+    requirements = ["trl>=1.12", "no-such-thing-else", "no-such_thing>=2 ; extra == 'shapes'"]
     monkeypatch.setattr("importlib.metadata.requires", lambda _: requirements)
 
     with pytest.raises(

@@ -17,6 +17,7 @@ Sources: PPO arXiv:1707.06347, GAE arXiv:1506.02438, the implementation details 
 
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,20 @@ class RepairedPPOTrainer(PPOTrainer):
         ConfigError: DeepSpeed, FSDP or an adapter is asked for.
     """
 
+    # TRL sets these with narrower types than the Trainer that it claims to be.
+    args: Any
+    state: Any
+    processing_class: Any
+    ref_model: Any
+    lr_scheduler: Any
+    train_dataset: Any
+
     def __init__(self, *, args: PPOConfig, kl_budget: float | None = None, **named: Any) -> None:
         if args.stop_token is None and args.stop_token_id is None:
             args.stop_token = "eos"
-        super().__init__(args=args, **named)
+        with warnings.catch_warnings():  # TRL 1.12 reads a name that transformers 5.23 renamed
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            super().__init__(args=args, **named)
         if self.is_deepspeed_enabled or self.is_fsdp_enabled or self.is_peft_model:
             raise ConfigError(
                 "ppo: DeepSpeed, FSDP or an adapter is asked for. Each process holds the whole of every model here. "
@@ -140,7 +151,7 @@ class RepairedPPOTrainer(PPOTrainer):
             "train_kl": self.policy_kl,
         }
 
-    def train(self, resume_from_checkpoint: str | None = None) -> None:
+    def train(self, resume_from_checkpoint: str | None = None) -> None:  # type: ignore[override]
         """Train to ``total_episodes`` or until the KL budget is spent.
 
         Sets ``stopped_by``, ``policy_updates`` (how many updates made the policy that is left) and ``policy_kl``
@@ -164,15 +175,19 @@ class RepairedPPOTrainer(PPOTrainer):
                 self._finish_update(self.update(rollout))
         self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
 
-    def roll_out(self, step: int) -> Rollout:
-        """This process's prompts of one update, answered and looked at."""
+    def prompts(self, step: int) -> Tensor:
+        """This process's prompts of one update, padded on the left. Shape (B, Q)."""
         args, local = self.args, self.args.local_batch_size
         rows = ppo_state.prompt_rows(
             step, batch_rows=args.batch_size, dataset_rows=self.train_dataset_len, seed=args.seed
         )[self.accelerator.process_index * local :][:local]
-        prompts, _ = left_padded([list(self.train_dataset[row]["input_ids"]) for row in rows], self.pad_token_id)
+        prompts = [list(self.train_dataset[row]["input_ids"]) for row in rows]
+        return left_padded(prompts, self.pad_token_id)[0].to(self.accelerator.device)
+
+    def roll_out(self, step: int) -> Rollout:
+        """This process's prompts of one update, answered and looked at."""
         with self.accelerator.autocast():
-            return roll_out(self.models, prompts.to(self.accelerator.device), self.sampling)
+            return roll_out(self.models, self.prompts(step), self.sampling)
 
     def update(self, rollout: Rollout) -> dict[str, float]:
         """Train policy and critic on one batch of answers; returns the update's numbers.
@@ -210,10 +225,10 @@ class RepairedPPOTrainer(PPOTrainer):
         state.num_train_epochs = args.total_episodes / self.train_dataset_len
         state.compute_steps(args, state.max_steps)
         for model in (self.policy, self.critic):
-            if args.gradient_checkpointing:
-                model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
+            if args.activation_checkpointing:
+                model.activation_checkpointing_enable(args.activation_checkpointing_kwargs)
             # Gradients flow in either mode. Rollouts are written without dropout, so updates go without it too.
-            model.train(args.gradient_checkpointing)
+            model.train(args.activation_checkpointing)
         if checkpoint:
             self._load_checkpoint(Path(checkpoint))
         self.control = self.callback_handler.on_train_begin(args, state, self.control)
@@ -250,12 +265,12 @@ class RepairedPPOTrainer(PPOTrainer):
                 parameter.copy_(self.within_budget[name])
         self.policy_updates = self.state.global_step - 1
         log.info(
-            "ppo: update %d brought the policy to %.2f nats, over its budget of %g; the policy before it stays, at %.2f",
+            "ppo: update %d brought the policy to %.2f nats, over its budget of %g; the one before it stays, at %.2f",
             *(self.state.global_step, divergence, self.kl_budget, self.policy_kl),
         )
         return False
 
-    def _save_checkpoint(self, model: torch.nn.Module, trial: None) -> None:
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
         random_states = gather_object([ppo_state.random_state()])
         if self.accelerator.is_main_process:
             state = self.state

@@ -35,9 +35,7 @@ def read_prompts(
     Raises:
         DataError: Nothing is left to train on, or fewer than two prompts to measure on.
     """
-    questions = read_questions(
-        conversations_of(corpus, "train"), conversations_of(corpus, "heldout")
-    )
+    questions = read_questions(conversations_of(corpus, "train"), conversations_of(corpus, "heldout"))
     train, long_train = _short_enough((each.prompt for each in questions.train), tokenizer, max_prompt_tokens)
     heldout, long_heldout = _short_enough((each.prompt for each in questions.heldout), tokenizer, max_prompt_tokens)
     random.Random(seed).shuffle(heldout)
@@ -46,8 +44,8 @@ def read_prompts(
     for split, found, needed in (("train", train, 1), ("heldout", heldout, 2)):
         if len(found) < needed:
             raise DataError(
-                f"{corpus / 'conversations' / split}: {len(found)} prompts, after {too_long} of both splits were left out for "
-                f"having more than {max_prompt_tokens} tokens. ppo needs {needed} at least, that only this split asks. "
+                f"{corpus / 'conversations' / split}: {len(found)} prompts are left; {too_long} of both splits had more"
+                f" than {max_prompt_tokens} tokens. ppo needs {needed} at least, and no held-out one is trained on. "
                 "Add conversations, or raise ppo.max_prompt_tokens."
             )
     return Prompts([ids for _, ids in train], [ids for _, ids in heldout], [each for each, _ in heldout], too_long)

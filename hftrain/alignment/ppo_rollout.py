@@ -3,7 +3,8 @@
 Shapes: B answers, Q prompt tokens (padded left), T answer tokens (padded right), V vocabulary.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -86,7 +87,23 @@ def roll_out(models: Models, prompts: Tensor, how: Sampling) -> Rollout:
         how: The sampling.
     """
     with torch.no_grad():
-        return _joined([_roll_out(models, part, how) for part in prompts.split(how.batch_rows)], how.pad_token)
+        written = _write_answers(models.policy, prompts, how)
+        tokens = torch.cat([prompts, written.answers], 1)
+        parts = zip(*(each.split(how.batch_rows) for each in (tokens, written.answers)), strict=True)
+        looked = [_look(models, *part, how) for part in parts]
+    reference_log_probs, values, scores = (torch.cat(column) for column in zip(*looked, strict=True))
+    length = written.answers.shape[1]
+    return Rollout(
+        tokens=tokens,
+        prompt_tokens=prompts.shape[1],
+        log_probs=written.log_probs,
+        reference_log_probs=reference_log_probs.masked_fill(~places_up_to(written.last, length), 0.0),
+        values=values.masked_fill(~places_up_to(written.last + 1, length), 0.0),
+        entropies=written.entropies,
+        scores=scores.gather(1, written.last.unsqueeze(1)).squeeze(1),
+        ended=written.ended,
+        last=written.last,
+    )
 
 
 def padded_inputs(tokens: Tensor, pad_token: int) -> dict[str, Any]:
@@ -123,7 +140,7 @@ def cut_after_end(answers: Tensor, end_token: int, pad_token: int) -> tuple[Tens
 
 
 def token_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
-    """log softmax(logits)[token]. Shapes (B, T, V), (B, T) -> (B, T)."""
+    """Log-probability of each token, log softmax(logits)[token]. Shapes (B, T, V), (B, T) -> (B, T)."""
     logits = logits.float()
     return logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
 
@@ -141,65 +158,71 @@ def token_scores(model: PreTrainedModel, tokens: Tensor, pad_token: int) -> Tens
     return scores.float()
 
 
-def _roll_out(models: Models, prompts: Tensor, how: Sampling) -> Rollout:
-    answers, logits = _write_answers(models.policy, prompts, how)
-    answers, ended, last = cut_after_end(answers, how.end_token, how.pad_token)
-    width, length = prompts.shape[1], answers.shape[1]
-    tokens = torch.cat([prompts, answers], 1)
+@dataclass(frozen=True)
+class _Written:
+    """Sampled answers; shapes and meanings as in `Rollout`."""
+
+    answers: Tensor
+    log_probs: Tensor
+    entropies: Tensor
+    ended: Tensor
+    last: Tensor
+
+
+def _write_answers(policy: PreTrainedModel, prompts: Tensor, how: Sampling) -> _Written:
+    """Sample an answer to each prompt, some rows at a time: the logits of all at once would be the largest tensor."""
+    was_training = policy.training
+    policy.eval()  # activation checkpointing would switch the cache off
+    config = _generation_config(how)
+    parts = []
+    for part in prompts.split(how.batch_rows):
+        out = policy.generate(input_ids=part, attention_mask=part != how.pad_token, generation_config=config)
+        answers, logits = out.sequences[:, part.shape[1] :], torch.stack(out.logits, 1) / how.temperature
+        answers, ended, last = cut_after_end(answers, how.end_token, how.pad_token)
+        after = ~places_up_to(last, answers.shape[1])
+        log_probs = token_log_probs(logits, answers).masked_fill(after, 0.0)
+        entropies = token_entropies(logits).masked_fill(after, 0.0)
+        parts.append((answers, log_probs, entropies, ended, last))
+    policy.train(was_training)
+    answers, log_probs, entropies, ended, last = zip(*parts, strict=True)
+    return _Written(
+        answers=_joined(answers, how.pad_token),
+        log_probs=_joined(log_probs, 0.0),
+        entropies=_joined(entropies, 0.0),
+        ended=torch.cat(ended),
+        last=torch.cat(last),
+    )
+
+
+def _look(models: Models, tokens: Tensor, answers: Tensor, how: Sampling) -> tuple[Tensor, Tensor, Tensor]:
+    """Reference log-probabilities, values and scores at each answer token. Shapes (B, T)."""
+    width = tokens.shape[1] - answers.shape[1]
     here = slice(width - 1, -1)  # what stands at a token says something about the next one
-    after = ~places_up_to(last, length)
-    reference = models.reference(**padded_inputs(tokens, how.pad_token)).logits[:, here] / how.temperature
+    logits = models.reference(**padded_inputs(tokens, how.pad_token)).logits[:, here] / how.temperature
     scores = token_scores(models.reward, tokens, how.pad_token)[:, width:]
     values = torch.zeros_like(scores)
     if models.critic is not None:
         values = token_scores(models.critic, tokens, how.pad_token)[:, here]
-    return Rollout(
-        tokens=tokens,
-        prompt_tokens=width,
-        log_probs=token_log_probs(logits, answers).masked_fill(after, 0.0),
-        reference_log_probs=token_log_probs(reference, answers).masked_fill(after, 0.0),
-        values=values.masked_fill(~places_up_to(last + 1, length), 0.0),
-        entropies=token_entropies(logits).masked_fill(after, 0.0),
-        scores=scores.gather(1, last.unsqueeze(1)).squeeze(1),
-        ended=ended,
-        last=last,
+    return token_log_probs(logits, answers), values, scores
+
+
+def _generation_config(how: Sampling) -> GenerationConfig:
+    return GenerationConfig(
+        max_new_tokens=how.new_tokens,
+        do_sample=True,
+        temperature=how.temperature,
+        top_k=0,
+        top_p=1.0,
+        eos_token_id=how.end_token,
+        pad_token_id=how.pad_token,
+        suppress_tokens=[how.pad_token],  # as a word of an answer it would read as what follows the answer
+        use_cache=True,
+        return_dict_in_generate=True,
+        output_logits=True,
     )
 
 
-def _write_answers(policy: PreTrainedModel, prompts: Tensor, how: Sampling) -> tuple[Tensor, Tensor]:
-    """Sample an answer to each prompt; returns tokens (B, T) and the logits they were drawn from (B, T, V)."""
-    was_training = policy.training
-    policy.eval()  # gradient checkpointing would switch the cache off
-    out = policy.generate(
-        input_ids=prompts,
-        attention_mask=prompts != how.pad_token,
-        generation_config=GenerationConfig(
-            max_new_tokens=how.new_tokens,
-            do_sample=True,
-            temperature=how.temperature,
-            top_k=0,
-            top_p=1.0,
-            eos_token_id=how.end_token,
-            pad_token_id=how.pad_token,
-            suppress_tokens=[how.pad_token],  # as a word of an answer it would read as what follows the answer
-            use_cache=True,
-            return_dict_in_generate=True,
-            output_logits=True,
-        ),
-    )
-    policy.train(was_training)
-    return out.sequences[:, prompts.shape[1] :], torch.stack(out.logits, 1) / how.temperature
-
-
-def _joined(parts: list[Rollout], pad_token: int) -> Rollout:
-    """One rollout from several over the same prompt width; shorter answers are padded on the right."""
-    length = max(part.answers.shape[1] for part in parts)
-    columns: dict[str, Any] = {"prompt_tokens": parts[0].prompt_tokens}
-    for name in (field.name for field in fields(Rollout) if field.name not in columns):
-        fill = pad_token if name == "tokens" else 0
-        columns[name] = torch.cat([_widened(getattr(part, name), length - part.answers.shape[1], fill) for part in parts])
-    return Rollout(**columns)
-
-
-def _widened(values: Tensor, by: int, fill: int) -> Tensor:
-    return torch.nn.functional.pad(values, (0, by), value=fill) if values.dim() == 2 and by else values
+def _joined(parts: Sequence[Tensor], fill: float) -> Tensor:
+    """One tensor from several of shape (B_i, T_i), shorter ones filled up on the right."""
+    length = max(part.shape[1] for part in parts)
+    return torch.cat([torch.nn.functional.pad(part, (0, length - part.shape[1]), value=fill) for part in parts])

@@ -21,7 +21,7 @@ Seen = dict[str, list[Tensor]]
 class Update:
     """Policy and critic on the way through one rollout."""
 
-    model: torch.nn.Module
+    model: Any
     """TRL's wrapper: gives the policy's output and the critic's values, shape (B, L, 1)."""
     optimizer: Any
     accelerator: Accelerator
@@ -39,14 +39,10 @@ class Update:
         """
         args = self.args
         scores = rollout.scores - (args.missing_eos_penalty or 0.0) * ~rollout.ended
-        rewards = ppo_math.token_rewards(
-            rollout, scores, kl_coef=args.kl_coef, kl_estimator=args.kl_estimator
-        )
+        rewards = ppo_math.token_rewards(rollout, scores, kl_coef=args.kl_coef, kl_estimator=args.kl_estimator)
         if args.whiten_rewards:
             rewards = ppo_math.whitened(rewards, rollout.value_mask, keep_mean=True)
-        raw = ppo_math.advantages_and_returns(
-            rewards, rollout.values, gamma=args.gamma, lam=args.lam
-        )
+        raw = ppo_math.advantages_and_returns(rewards, rollout.values, gamma=args.gamma, lam=args.lam)
         advantages = ppo_math.whitened(raw.advantages, rollout.mask, keep_mean=False)
         seen: Seen = defaultdict(list)
         for _ in range(args.num_ppo_epochs):

@@ -6,12 +6,12 @@ exchanges only as many rows as the new ones push out; the order of the places do
 
 import heapq
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from datasets import Features
 
-from hftrain.corpus.storage import read_rows, write_rows
+from hftrain.corpus.storage import each_row, read_rows, write_rows
 
 
 def write_sample(
@@ -41,14 +41,12 @@ def write_sample(
     write_rows(scratch, rows, features)
     everything = read_rows(scratch)
     # The position breaks ties between equal texts, so that exactly so many rows are chosen.
-    ids = ((row_id, position) for position, row_id in enumerate(_ids(everything)))
-    chosen = sorted(position for _, position in heapq.nsmallest(largest_rows, ids))
-    written = write_rows(folder, (everything[position] for position in chosen), features)
+    ids = each_row(everything.select_columns("id"))
+    keyed = ((row["id"], position) for position, row in enumerate(ids))
+    chosen = {position for _, position in heapq.nsmallest(largest_rows, keyed)}
+    kept = (row for position, row in enumerate(each_row(everything)) if position in chosen)
+    written = write_rows(folder, kept, features)
     del everything
     shutil.rmtree(scratch)
     return written
 
-
-def _ids(rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
-    for row in rows.select_columns("id"):  # type: ignore[attr-defined]
-        yield row["id"]

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Self
 
 import pyarrow as pa
 from datasets import Dataset, Features, List, Value, load_from_disk
@@ -42,6 +42,8 @@ BATCH_ROWS = 1024
 BATCH_CHARS = 4_000_000
 """A batch closes at whichever limit it meets first: long rows must not gather in memory."""
 
+READ_ROWS = 256
+
 
 def write_rows(folder: Path, rows: Iterable[Mapping[str, object]], features: Features) -> int:
     """Stream ``rows`` into ``folder`` and return how many there were.
@@ -52,23 +54,10 @@ def write_rows(folder: Path, rows: Iterable[Mapping[str, object]], features: Fea
     Raises:
         DataError: A row lacks a column, has one too many, or holds a value of another type.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    row_count = 0
-    with (folder / DATA_FILE).open("wb") as raw_file:
-        hashed = _HashingFile(raw_file)
-        # datasets reads the column types from the schema's own metadata; dataset_info.json agrees.
-        schema = features.arrow_schema
-        with pa.ipc.new_stream(pa.PythonFile(hashed, mode="w"), schema) as writer:
-            for batch in _batches(rows):
-                writer.write_batch(_to_arrow(batch, schema, folder, first_row=row_count))
-                row_count += len(batch)
-            if row_count == 0:
-                # A stream with no batch at all cannot be made into a Dataset.
-                writer.write_batch(pa.RecordBatch.from_pylist([], schema=schema))
-    _write_text(folder / "state.json", _state(hashed.hexdigest()[:16]))
-    info = {"features": features.to_dict(), "citation": "", "description": "", "homepage": ""}
-    _write_text(folder / "dataset_info.json", info | {"license": ""})
-    return row_count
+    with RowWriter(folder, features) as writer:
+        for row in rows:
+            writer.write(row)
+    return writer.row_count
 
 
 def read_rows(folder: Path) -> Dataset:
@@ -92,6 +81,56 @@ def read_rows(folder: Path) -> Dataset:
     return dataset
 
 
+def each_row(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """Yield the rows in order; some ten times as fast as iterating over the dataset itself."""
+    for table in dataset.with_format("arrow").iter(batch_size=READ_ROWS):
+        yield from table.to_pylist()
+
+
+class RowWriter:
+    """``write_rows`` for a loop that fills several folders at once; a context manager."""
+
+    def __init__(self, folder: Path, features: Features) -> None:
+        self.row_count = 0
+        self._folder = folder
+        self._features = features
+        # datasets reads the column types from the schema's own metadata too.
+        self._schema = features.arrow_schema
+        self._batch: list[Mapping[str, object]] = []
+        self._batch_chars = 0
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = _HashingFile((self._folder / DATA_FILE).open("wb"))
+        self._stream = pa.ipc.new_stream(pa.PythonFile(self._file, mode="w"), self._schema)
+        return self
+
+    def write(self, row: Mapping[str, object]) -> None:
+        """Add one row."""
+        self._batch.append(row)
+        self._batch_chars += sum(map(_size_chars, row.values()))
+        if len(self._batch) == BATCH_ROWS or self._batch_chars >= BATCH_CHARS:
+            self._flush()
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None and (self._batch or self.row_count == 0):
+            self._flush()  # a stream with no batch at all cannot be made into a Dataset
+        self._stream.close()
+        self._file.really_close()
+        if kind is None:
+            _write_text(self._folder / "state.json", _state(self._file.hexdigest()[:16]))
+            info = {"features": self._features.to_dict(), "citation": "", "description": ""}
+            _write_text(
+                self._folder / "dataset_info.json", info | {"homepage": "", "license": ""}
+            )
+
+    def _flush(self) -> None:
+        batch = _to_arrow(self._batch, self._schema, self._folder, first_row=self.row_count)
+        self._stream.write_batch(batch)
+        self.row_count += len(self._batch)
+        self._batch, self._batch_chars = [], 0
+
+
 class _HashingFile:
     """The few file methods that Arrow's writer calls, with a digest of what passes through."""
 
@@ -110,21 +149,11 @@ class _HashingFile:
     def close(self) -> None:
         self.closed = True
 
+    def really_close(self) -> None:
+        self._file.close()
+
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
-
-
-def _batches(rows: Iterable[Mapping[str, object]]) -> Iterator[list[Mapping[str, object]]]:
-    batch: list[Mapping[str, object]] = []
-    chars = 0
-    for row in rows:
-        batch.append(row)
-        chars += sum(_size_chars(value) for value in row.values())
-        if len(batch) == BATCH_ROWS or chars >= BATCH_CHARS:
-            yield batch
-            batch, chars = [], 0
-    if batch:
-        yield batch
 
 
 def _size_chars(value: object) -> int:

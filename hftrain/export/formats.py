@@ -53,8 +53,8 @@ def format_problems(names: Sequence[str]) -> list[str]:
         if missing:
             source = f"'hftrain[{wanted.extra}]'" if wanted.extra else " ".join(missing)
             problems.append(
-                f"export.formats: {name} is written and proved with {' and '.join(wanted.packages)}, and "
-                f"{' and '.join(missing)} is not installed. Run: pip install {source}, or remove {name} from the formats."
+                f"export.formats: {name} is written and read with {' and '.join(wanted.packages)}, and "
+                f"{' and '.join(missing)} is not installed. Run: pip install {source}, or remove {name} from the list."
             )
     return problems
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -77,8 +78,10 @@ class GgufFolder:
 def read_gguf(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """The model and the tokenizer that plain transformers makes of the file; weights become 32 bits again."""
     with _without_bar():
-        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=FILE, dtype=torch.float32, local_files_only=True)
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=FILE, local_files_only=True)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=FILE, dtype=torch.float32, local_files_only=True
+        )
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, gguf_file=FILE, local_files_only=True)
     return model.to(device()).eval(), tokenizer
 
 
@@ -110,8 +113,9 @@ def check_splits(
         wrong = differing if len(differing) > SPLIT_TOLERANCE * len(texts) else []
     if wrong:
         raise ArtifactError(
-            f"{where}: splits {wrong[0][:80]!r} into {split(wrong[0])[:20]}, not {encode_text(tokenizer, wrong[0])[:20]}. "
-            "The same tokens are needed. Remove the gguf formats from export.formats."
+            f"{where}: splits {wrong[0][:80]!r} into {split(wrong[0])[:20]}, not "
+            f"{encode_text(tokenizer, wrong[0])[:20]}. The same tokens are needed. Remove the gguf formats from "
+            "export.formats."
         )
 
 
@@ -123,7 +127,8 @@ def check_template(where: str, tokenizer: PreTrainedTokenizerFast, llama: LlamaC
     """
     if not tokenizer.chat_template:
         return
-    ours = tokenizer.apply_chat_template(list(CONVERSATION), tokenize=False, add_generation_prompt=True)
+    messages = [dict(message) for message in CONVERSATION]
+    ours = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     theirs = llama.prompt(CONVERSATION)
     if theirs != ours:
         raise ArtifactError(
@@ -135,9 +140,10 @@ def check_template(where: str, tokenizer: PreTrainedTokenizerFast, llama: LlamaC
 @contextlib.contextmanager
 def _without_bar() -> Iterator[None]:
     """Keep transformers' reader from drawing its own progress bar, which no setting of it turns off."""
-    drawn = modeling_gguf_pytorch_utils.tqdm
-    modeling_gguf_pytorch_utils.tqdm = partial(drawn, disable=True)
+    reader: Any = modeling_gguf_pytorch_utils
+    drawn = reader.tqdm
+    reader.tqdm = partial(drawn, disable=True)
     try:
         yield
     finally:
-        modeling_gguf_pytorch_utils.tqdm = drawn
+        reader.tqdm = drawn

@@ -63,8 +63,9 @@ def check_gguf(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, preci
     for name, values in {**architecture.expected, "rope_type": ("default",)}.items():
         if found[name] not in values:
             raise ConfigError(
-                f"export.formats: gguf-{precision} of a {config.model_type} model with {name} {found[name]!r}. llama.cpp "
-                f"computes it with {' or '.join(map(repr, values))} only. Remove the gguf formats, or pretrain with that."
+                f"export.formats: gguf-{precision} of a {config.model_type} model with {name} {found[name]!r}. "
+                f"llama.cpp computes it with {' or '.join(map(repr, values))} only. Remove the gguf formats, or "
+                "pretrain with that."
             )
     check_vocabulary(tokenizer, config.vocab_size)
     for name, weight in _weights(model, architecture):
@@ -141,16 +142,16 @@ def _kind(name: str, weight: np.ndarray, matrices: gguf.GGMLQuantizationType) ->
     if weight.shape[-1] % block:
         raise ConfigError(
             f"export.formats: gguf-{matrices.name.lower()} of {name}, whose rows hold {weight.shape[-1]} weights. Rows "
-            f"are rounded in blocks of {block}. Remove this format, or pretrain with widths that are multiples of {block}."
+            f"are rounded in blocks of {block}. Remove this format, or pretrain with widths in multiples of {block}."
         )
     return matrices
 
 
 def _announce(writer: gguf.GGUFWriter, name: str, weight: np.ndarray, kind: gguf.GGMLQuantizationType) -> None:
+    shape: tuple[int, ...] = weight.shape
+    dtype: np.dtype[Any] = np.dtype(np.float16 if kind is gguf.GGMLQuantizationType.F16 else np.float32)
     if kind is gguf.GGMLQuantizationType.Q8_0:
-        shape, dtype = quant_shape_to_byte_shape(weight.shape, kind), np.dtype(np.uint8)
-    else:
-        shape, dtype = weight.shape, np.dtype(np.float16 if kind is gguf.GGMLQuantizationType.F16 else np.float32)
+        shape, dtype = quant_shape_to_byte_shape(shape, kind), np.dtype(np.uint8)
     writer.add_tensor_info(name, shape, dtype, int(np.prod(shape)) * dtype.itemsize, raw_dtype=kind)
 
 
@@ -222,7 +223,7 @@ ARCHITECTURES = MappingProxyType(
         ),
         "gpt2": Architecture(
             gguf.MODEL_ARCH.GPT2, MappingProxyType(GPT2), _describe_gpt2, _convert_gpt2,
-            lambda config: bool(config.n_positions == 1024),
+            lambda config: bool(config.n_positions == 1024 and config.n_inner in (None, 4 * config.n_embd)),
         ),
     }
 )  # fmt: skip

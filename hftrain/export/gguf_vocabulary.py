@@ -40,7 +40,7 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerFast, table_rows: int) -> Non
     problem = _problem(tokenizer, table_rows)
     if problem:
         raise ConfigError(
-            f"export.formats: gguf of a model whose tokenizer has {problem}. llama.cpp would split text in another way. "
+            f"export.formats: gguf of a model whose tokenizer has {problem}. llama.cpp would split text differently. "
             "Remove the gguf formats, or train with a tokenizer of train_tokenizer."
         )
 
@@ -62,10 +62,11 @@ def add_vocabulary(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerFast, 
     writer.add_token_merges(
         [merge if isinstance(merge, str) else " ".join(merge) for merge in rules["model"]["merges"]]
     )
+    ids = tokenizer.get_vocab()
     # Without an id of its own, llama.cpp takes token 11 for the beginning of a text.
-    writer.add_bos_token_id(tokenizer.convert_tokens_to_ids(END_OF_TEXT))
+    writer.add_bos_token_id(ids[END_OF_TEXT])
     writer.add_eos_token_id(tokenizer.eos_token_id)
-    writer.add_eot_token_id(tokenizer.convert_tokens_to_ids(END_OF_TURN))
+    writer.add_eot_token_id(ids[END_OF_TURN])
     writer.add_pad_token_id(tokenizer.pad_token_id)
     writer.add_add_bos_token(False)
     writer.add_add_eos_token(False)

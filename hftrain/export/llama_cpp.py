@@ -20,6 +20,9 @@ from hftrain.tokens.packing import encode_documents
 FORCED = 1e9
 """A bias on one token's logit that leaves the sampler no other choice."""
 
+EVERY = 1 << 30
+"""More candidates than any vocabulary has tokens."""
+
 
 class LlamaCpp:
     """A model in llama.cpp: its tokens, its prompts, its greedy answers and its probabilities.
@@ -38,6 +41,7 @@ class LlamaCpp:
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = torch.get_num_threads()
         parameters.fit_params = False  # it would shorten the context where memory is short
         parameters.warmup = False
+        parameters.cache_ram_mib = 0  # one conversation after the other: the live cache is enough
         parameters.ui = False
         parameters.endpoint_slots = False
         parameters.verbosity = -1
@@ -73,15 +77,15 @@ class LlamaCpp:
         """-log p of ``target`` after ``ids``.
 
         llama.cpp reports the probability, as it was before any bias, of the token that it chose; a bias chooses it.
-        It reports none where the text would end inside a character. Then ``plain``, a token that is whole characters, is
-        chosen instead, and ``target`` is looked up among all.
+        It reports none where the text would end inside a character. Then ``plain``, a token that is a whole character,
+        is chosen instead, and ``target`` is looked up among all.
         """
-        report = self._report(ids, forced=target, candidates=1) or self._report(ids, forced=plain, candidates=1 << 30)
-        return -next(each["logprob"] for each in report if each["id"] == target)
+        report = self._report(ids, forced=target, candidates=1) or self._report(ids, forced=plain, candidates=EVERY)
+        return -float(next(each["logprob"] for each in report if each["id"] == target))
 
     def score(self, tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], *, row_tokens: int) -> TextScore:
         """What `hftrain.models.scoring.score_texts` computes, in the same windows, by llama.cpp."""
-        start, plain = tokenizer.convert_tokens_to_ids([END_OF_TEXT, "a"])
+        start, plain = (tokenizer.get_vocab()[token] for token in (END_OF_TEXT, "a"))
         nats, tokens, byte_count = 0.0, 0, 0
         texts = list(texts)
         with progress(total=len(texts), unit="text", description="scoring in llama.cpp") as bar:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, cast
 
 import torch
 from transformers import (
@@ -52,8 +53,9 @@ class Rounded:
         for name, width in row_widths(model).items():
             if self.name == "bnb-nf4" and width % NF4_BLOCK:
                 raise ConfigError(
-                    f"export.formats: bnb-nf4 of {name}, whose rows hold {width} weights. bitsandbytes reads them rightly "
-                    f"on a CPU only in multiples of {NF4_BLOCK}. Remove bnb-nf4 from the formats, or pretrain with such widths."
+                    f"export.formats: bnb-nf4 of {name}, whose rows hold {width} weights. bitsandbytes reads rows "
+                    f"rightly on a CPU only in multiples of {NF4_BLOCK}. Remove bnb-nf4 from the formats, or pretrain "
+                    "with such widths."
                 )
 
     def write(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: Path, folder: Path) -> None:
@@ -73,7 +75,7 @@ def row_widths(model: PreTrainedModel) -> dict[str, int]:
     """Width of the input of each matrix that bitsandbytes rounds: all but the tables and the output layer."""
     widths = {}
     for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear) and module is not model.get_output_embeddings():
+        if isinstance(module, torch.nn.Linear) and name != "lm_head":
             widths[name] = module.in_features
         elif isinstance(module, Conv1D):
             widths[name] = module.weight.shape[0]
@@ -83,7 +85,7 @@ def row_widths(model: PreTrainedModel) -> dict[str, int]:
 def load_rounded(folder: Path, name: str) -> PreTrainedModel:
     """The model in a folder, its matrices rounded while loading; `hftrain.models.loading.save_model` writes it."""
     drop_notices()
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         folder,
         quantization_config=SETTINGS[name],
         dtype=torch.float32,
@@ -91,7 +93,7 @@ def load_rounded(folder: Path, name: str) -> PreTrainedModel:
         local_files_only=True,
         use_safetensors=True,
     )
-    return model.eval()
+    return cast(PreTrainedModel, model.eval())
 
 
 def drop_notices() -> None:

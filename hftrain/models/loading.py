@@ -9,6 +9,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     GenerationConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -31,15 +32,13 @@ SMALL_LLAMA: Mapping[str, Any] = {
 """The model made when none is described: it learns within minutes on a laptop."""
 
 
-def new_causal_lm(
-    settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast, *, context_tokens: int
-) -> PreTrainedModel:
-    """A causal language model with random weights.
+def causal_lm_config(settings: Mapping[str, Any], *, vocab_size: int, context_tokens: int) -> PreTrainedConfig:
+    """The configuration of a model as a run describes it.
 
     Args:
         settings: ``model_type`` and that type's configuration by upstream's names; empty for `SMALL_LLAMA`.
-        tokenizer: Gives the size of the table and the ids of pad and end.
-        context_tokens: The longest row; the model's context where ``settings`` does not say.
+        vocab_size: Tokens in the tokenizer, and in the model's table where ``settings`` does not say.
+        context_tokens: The longest row, and the model's context where ``settings`` does not say.
 
     Raises:
         ConfigError: Unknown type or name, a table smaller than the vocabulary, or a context shorter than a row.
@@ -47,10 +46,10 @@ def new_causal_lm(
     given = dict(settings or SMALL_LLAMA)
     model_type = given.pop("model_type", "llama")
     _check_names(model_type, given)
-    given.setdefault("vocab_size", len(tokenizer))
-    if given["vocab_size"] < len(tokenizer):
+    given.setdefault("vocab_size", vocab_size)
+    if given["vocab_size"] < vocab_size:
         raise ConfigError(
-            f"pretrain.model.vocab_size: {given['vocab_size']}, but the tokenizer has {len(tokenizer)} tokens. "
+            f"pretrain.model.vocab_size: {given['vocab_size']}, but the tokenizer has {vocab_size} tokens. "
             "The model's table must cover every token. Remove vocab_size to take it from the tokenizer."
         )
     context_name = "n_positions" if model_type == "gpt2" else "max_position_embeddings"
@@ -60,13 +59,21 @@ def new_causal_lm(
             f"pretrain.model.{context_name}: {given[context_name]}, but rows have {context_tokens} tokens. "
             f"A context at least as long is needed. Raise it, or lower pretrain.row_tokens."
         )
-    config = AutoConfig.for_model(
-        model_type,
-        **given,
-        bos_token_id=tokenizer.convert_tokens_to_ids(END_OF_TEXT),
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    return AutoConfig.for_model(model_type, **given)
+
+
+def new_causal_lm(
+    settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast, *, context_tokens: int
+) -> PreTrainedModel:
+    """A causal language model with random weights, that knows the tokenizer's pad and end.
+
+    Raises:
+        ConfigError: As `causal_lm_config`.
+    """
+    config = causal_lm_config(settings, vocab_size=len(tokenizer), context_tokens=context_tokens)
+    config.bos_token_id = tokenizer.convert_tokens_to_ids(END_OF_TEXT)
+    config.eos_token_id = tokenizer.eos_token_id
+    config.pad_token_id = tokenizer.pad_token_id
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.generation_config = _generation_config(tokenizer)
     return model.to(device())

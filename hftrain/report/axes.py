@@ -40,9 +40,10 @@ class Scale:
 def round_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     """Ticks at 1, 2 or 5 times a power of ten, from at or below ``low`` to at or above ``high``.
 
-    A range of no width is widened, so that one value can be drawn too.
+    A range of no width, or of none that numbers of this size can tell, is widened, so that one
+    value can be drawn too.
     """
-    if not low < high:
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
         middle, around = low, abs(low) * 0.1 or 1.0
         low, high = middle - around, middle + around
     raw = (high - low) / max(wanted - 1, 1)
@@ -54,9 +55,10 @@ def round_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 def tick_texts(ticks: Sequence[float], *, is_share: bool = False) -> list[str]:
     """The ticks written alike: with the decimals of their step, or ``k``, ``M``, a power of ten."""
-    if is_share:
-        return [f"{100 * tick:.0f} %".replace("-", "−") for tick in ticks]
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+    if is_share:
+        decimals = max(0, -math.floor(math.log10(100 * step) + 1e-9))
+        return [f"{100 * tick:.{decimals}f} %".replace("-", "−") for tick in ticks]
     largest = max(abs(tick) for tick in ticks)
     if 0 < largest < 1e-2:
         return ["0" if tick == 0 else _power(tick) for tick in ticks]

@@ -7,13 +7,12 @@ from hftrain.report import plots
 from hftrain.report.markup import Markup, fold, join, sample, tag
 from hftrain.report.numbers import count, is_number
 from hftrain.report.parts import Options, figure, figures
-from hftrain.report.reading import Artifact
+from hftrain.report.reading import Artifact, objects_in
 
 
 def curated(corpus: Artifact, options: Options) -> Markup:
     """How many documents came in, which rule dropped how many, and how many were kept."""
-    summary, funnel = corpus.summary, corpus.values("funnel.json")
-    kinds = {name: part for name, part in funnel.items() if isinstance(part, Mapping)}
+    kinds = objects_in(corpus.content("funnel.json"))
     drawn = [_funnel(name, part) for name, part in kinds.items()]
     return join([figures(*drawn), *(_drops(part, options) for part in kinds.values())])
 

@@ -1,5 +1,6 @@
 """Curves over steps, and how values are spread."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from hftrain.report import axes
@@ -20,12 +21,14 @@ def lines(
     y_label: str,
     references: Mapping[str, object] | None = None,
     y_is_share: bool = False,
+    y_shows: Sequence[float] = (),
     dots: bool = False,
 ) -> Plot:
     """Curves over a common x axis: name -> (x, y) in the order to draw.
 
     A y that is not a finite number leaves a gap. ``references`` (name -> level) are dashed
-    horizontal lines; a share of one is written in percent; with ``dots`` each point gets a dot and
+    horizontal lines; a share of one is written in percent; ``y_shows`` are values that the y axis
+    must reach, such as 0 where a small change should look small; with ``dots`` each point gets a dot and
     the first a ring, for a path of few steps.
     """
     levels = {name: float(y) for name, y in (references or {}).items() if is_number(y)}
@@ -36,7 +39,7 @@ def lines(
     drawn = [point for pieces in runs.values() for piece in pieces for point in piece]
     head, top = heading(title, y_label, list(runs) if len(runs) > 1 else [])
     x_ticks = axes.round_ticks(min(x for x, _ in drawn), max(x for x, _ in drawn))
-    heights = [y for _, y in drawn] + list(levels.values())
+    heights = [y for _, y in drawn] + list(levels.values()) + list(y_shows)
     y_ticks = axes.round_ticks(min(heights), max(heights))
     texts = axes.tick_texts(y_ticks, is_share=y_is_share)
     left = max(axes.text_width(text) for text in texts) + 10
@@ -51,7 +54,7 @@ def lines(
     parts = [head, axes.grid(x, y, inside, y_ticks, x_label=x_label, y_is_share=y_is_share)]
     parts += [_reference(name, level, x, y) for name, level in levels.items()]
     parts += [_curve(pieces, x, y, index, dots) for index, pieces in enumerate(runs.values())]
-    parts.append(_last_values(list(runs.values()), x, y, y_ticks, y_is_share))
+    parts.append(_last_values(list(runs.values()), x, y, y_is_share))
     return Plot(title, join(parts), bottom + 34)
 
 
@@ -120,9 +123,7 @@ def _curve(pieces: list[list[Point]], x: Scale, y: Scale, index: int, dots: bool
     return join(parts)
 
 
-def _last_values(
-    runs: Sequence[list[list[Point]]], x: Scale, y: Scale, ticks: Sequence[float], is_share: bool
-) -> Markup:
+def _last_values(runs: Sequence[list[list[Point]]], x: Scale, y: Scale, is_share: bool) -> Markup:
     """Each curve's last value to its right, moved apart where two would touch."""
     parts, taken = [], list[float]()
     for index, pieces in sorted(enumerate(runs), key=lambda run: run[1][-1][-1][1]):
@@ -131,18 +132,20 @@ def _last_values(
         while taken and taken[-1] - at < 11:
             at -= 1
         taken.append(at)
-        decimals = max(2, len(axes.tick_texts(ticks)[-1].partition(".")[2]) + 1)
-        text = f"{100 * last_y:.0f} %" if is_share else _brief(last_y, decimals)
+        text = _brief(last_y, is_share)
         parts.append(dot(x(last_x), y(last_y), index, radius=3))
         parts.append(label(x(last_x) + 6, at + 4, text, weight=600, fill=colour(index)))
     return join(parts)
 
 
-def _brief(value: float, decimals: int) -> str:
+def _brief(value: float, is_share: bool) -> str:
+    """A value in three digits."""
+    if is_share:
+        return f"{100 * value:.{0 if value >= 0.1 else 1}f} %".replace("-", "−")
     if value and not 1e-3 <= abs(value) < 1e4:
         return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
-    text = f"{value:.{decimals}f}" if abs(value) < 100 else f"{value:.0f}"
-    return text.replace("-", "−")
+    decimals = 2 if not value else min(max(2 - math.floor(math.log10(abs(value))), 0), 4)
+    return f"{value:.{decimals}f}".replace("-", "−")
 
 
 def _reference(name: str, level: float, x: Scale, y: Scale) -> Markup:

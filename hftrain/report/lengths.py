@@ -87,7 +87,8 @@ def before_after(
     x = Scale(ticks[0], ticks[-1], 12, WIDTH - 12)
     middle = 20.0
     parts: list[Markup] = [rule(12, middle, WIDTH - 12, middle, opacity=0.2)]
-    parts += _level_names(levels, x, middle)
+    names, bottom = _level_names(levels, x, middle)
+    parts += names
     if interval:
         low, high = x(interval[0]), x(interval[1])
         parts.append(stroke(f"M{place(low)} {place(middle)}H{place(high)}", 0, 9, opacity=0.3))
@@ -97,12 +98,12 @@ def before_after(
         parts.append(dot(x(before), middle, 0, radius=5, is_ring=True))
     if is_number(after):
         parts.append(dot(x(after), middle, 0, radius=5.5))
-    return Plot(title, join(parts), 58 if levels else 32)
+    return Plot(title, join(parts), bottom)
 
 
-def _level_names(levels: Mapping[str, float], x: Scale, middle: float) -> list[Markup]:
-    """Ticks with names below, on a second line where two names would touch."""
-    parts, reached = [], [-1e9, -1e9]
+def _level_names(levels: Mapping[str, float], x: Scale, middle: float) -> tuple[list[Markup], float]:
+    """Ticks with names below, on a second line where two names would touch; and the y below them."""
+    parts, reached, bottom = [], [-1e9, -1e9], middle + 12
     for name, level in sorted(levels.items(), key=lambda item: item[1]):
         half = axes.text_width(name) / 2
         at = min(max(x(level), half), WIDTH - half)
@@ -110,7 +111,8 @@ def _level_names(levels: Mapping[str, float], x: Scale, middle: float) -> list[M
         reached[line] = at + half
         parts.append(rule(x(level), middle - 9, x(level), middle + 9, opacity=0.75))
         parts.append(label(at, middle + 21 + 13 * line, name, anchor="middle", opacity=0.75))
-    return parts
+        bottom = max(bottom, middle + 26 + 13 * line)
+    return parts, bottom
 
 
 def _plain(value: float | None) -> str:

@@ -1,8 +1,5 @@
 """The page on where everything comes from: which artifact was made from which, down to the sources."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from hftrain.report import axes
 from hftrain.report.axes import WIDTH, label, place
 from hftrain.report.frame import Plot
@@ -10,7 +7,7 @@ from hftrain.report.marks import dot
 from hftrain.report.markup import Markup, clip, fold, join, note, table, tag
 from hftrain.report.numbers import MISSING, short_digest
 from hftrain.report.parts import figure
-from hftrain.report.reading import Artifact, Run
+from hftrain.report.reading import Artifact, Run, as_mapping
 
 ROW = 42
 SPINE = 92
@@ -22,9 +19,9 @@ def lineage(run: Run) -> Markup:
     made = run.finished
     stale = [(one.name, source) for one in made for source in _inputs(one) if _is_stale(run, one, source)]
     outside = [
-        (clip(name, 60), one.name, clip(_short(version), 40))
+        (clip(name, 100), one.name, clip(_short(version), 40))
         for one in made
-        for name, version in _mapping(one.manifest.get("outside")).items()
+        for name, version in as_mapping(one.manifest.get("outside")).items()
     ]
     return join(
         [
@@ -38,7 +35,7 @@ def lineage(run: Run) -> Markup:
                 for name, source in stale
             ),
             fold(
-                f"{len(outside)} things from outside the run",
+                f"From outside the run ({len(outside)})",
                 table(("what", "read by", "version or digest"), outside[:200], numeric_from=2),
             )
             if outside
@@ -91,13 +88,13 @@ def _arc(start: int, end: int, is_stale: bool) -> Markup:
 
 
 def _inputs(one: Artifact) -> list[str]:
-    return list(_mapping(one.manifest.get("inputs")))
+    return list(as_mapping(one.manifest.get("inputs")))
 
 
 def _is_stale(run: Run, one: Artifact, source: str) -> bool:
     """Whether an input that is here has another digest than the one that was read."""
     there = run.artifacts.get(source)
-    read = _mapping(_mapping(one.manifest.get("inputs")).get(source)).get("digest")
+    read = as_mapping(as_mapping(one.manifest.get("inputs")).get(source)).get("digest")
     return there is not None and bool(there.digest) and isinstance(read, str) and read != there.digest
 
 
@@ -105,7 +102,3 @@ def _short(version: object) -> str:
     if not isinstance(version, str):
         return MISSING
     return short_digest(version) if version.startswith("sha256:") else version
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

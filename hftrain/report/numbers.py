@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 MISSING = "–"
+NEAR = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit, which belong on one line."""
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -32,13 +34,13 @@ def short_count(value: object) -> str:
         return MISSING
     for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return _signed(f"{value / size:.3g} {suffix}")
+            return _signed(f"{value / size:.3g}{NEAR}{suffix}")
     return _signed(f"{value:.3g}")
 
 
 def percent(value: object, digits: int = 0) -> str:
     """``61 %`` for the share 0.61."""
-    return _signed(f"{100 * value:.{digits}f} %") if is_number(value) else MISSING
+    return _signed(f"{100 * value:.{digits}f}{NEAR}%") if is_number(value) else MISSING
 
 
 def size_in_bytes(value: object) -> str:
@@ -47,8 +49,8 @@ def size_in_bytes(value: object) -> str:
         return MISSING
     for size, suffix in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if abs(value) >= size:
-            return f"{value / size:.1f} {suffix}"
-    return f"{value:.0f} B"
+            return f"{value / size:.1f}{NEAR}{suffix}"
+    return f"{value:.0f}{NEAR}B"
 
 
 def duration(seconds: object) -> str:
@@ -56,13 +58,13 @@ def duration(seconds: object) -> str:
     if not is_number(seconds) or seconds < 0:
         return MISSING
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}{NEAR}s"
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole}{NEAR}s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return f"{whole // 60}{NEAR}min {whole % 60}{NEAR}s"
+    return f"{whole // 3600}{NEAR}h {whole % 3600 // 60}{NEAR}min"
 
 
 def interval(value: object, shown: str = "percent") -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hftrain.artifacts import digest_file
+from hftrain.errors import ArtifactError
 from hftrain.report import sections_alignment as alignment
 from hftrain.report import sections_data as data
 from hftrain.report import sections_language as language
@@ -100,8 +101,13 @@ def render_report(run_dir: Path, options: Options = DEFAULTS) -> Path:
     """Write ``report.html`` over whatever is finished in a run, unless it is up to date; returns its path.
 
     The page shows what is on disk and adds nothing to it: artifacts do not depend on it.
+
+    Raises:
+        ArtifactError: The run folder is not there.
     """
     run = read_run(Path(run_dir))
+    if not run.folder.is_dir():
+        raise ArtifactError(f"{run.folder}: is not there. The folder of a run is needed. Make its first stage.")
     path = run.folder / NAME
     key = state_key(run, _code(), options)
     if _key_of(path) == key:

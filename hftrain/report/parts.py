@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hftrain.report.frame import Plot
-from hftrain.report.markup import Markup, clip, div, fold, sample, span, table, tag
+from hftrain.report.markup import Markup, clip, div, fold, join, note, sample, span, table, tag
 from hftrain.report.numbers import MISSING, count, decimal, is_number
+from hftrain.report.reading import Artifact
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Options:
     """Sampled documents shown under each rule that dropped some."""
 
     sample_rows: int = 4
-    """Rows of samples, label masks, ranked answers and prompts."""
+    """Prompts, label masks and ranked answers shown of each kind."""
 
 
 def figure(plot: Plot, *caption: object) -> Markup:
@@ -93,6 +94,24 @@ def messages(prompt: object) -> Markup:
         "turns",
         *(div("turn", span("role", turn.get("role", "–")), sample(turn.get("content"))) for turn in turns),
     )
+
+
+def growth(made: Artifact, options: Options) -> Markup | None:
+    """What a model made of the same prompts as training went on, one block a prompt."""
+    by_prompt: dict[str, list[Mapping[str, Any]]] = {}
+    for row in made.rows("samples.jsonl"):
+        by_prompt.setdefault(str(row.get("prompt", MISSING)), []).append(row)
+    blocks: list[Markup] = []
+    for prompt, rows in list(by_prompt.items())[: options.sample_rows]:
+        lines = [
+            tag("tr", tag("th", "step ", count(row.get("step"))), tag("td", sample(row.get("completion"))))
+            for row in spread_out(rows, 5)
+        ]
+        blocks.append(fold(f"“{clip(prompt, 160)}”", tag("table", *lines, class_="growth"), is_open=not blocks))
+    if not blocks:
+        return None
+    said = note("The same prompts each time, the likeliest words; nothing is picked.")
+    return join([tag("h3", "Samples as training went on"), said, *blocks])
 
 
 def spread_out(rows: Sequence[Any], wanted: int) -> list[Any]:

@@ -57,8 +57,7 @@ class Artifact:
 
     def values(self, name: str) -> Mapping[str, Any]:
         """The object in a JSON file; empty where there is none."""
-        found = self.content(name)
-        return found if isinstance(found, Mapping) else {}
+        return as_mapping(self.content(name))
 
     def content(self, name: str) -> Any:
         """Whatever a JSON file holds; None where it cannot be read."""
@@ -118,6 +117,21 @@ def at(values: object, *keys: str) -> Any:
             return None
         values = values.get(key)
     return values
+
+
+def as_list(value: object) -> list[Any]:
+    """The list, or an empty one in place of anything else."""
+    return value if isinstance(value, list) else []
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """The mapping, or an empty one in place of anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def objects_in(value: object) -> dict[str, Mapping[str, Any]]:
+    """What of a mapping is a mapping itself: name -> numbers of a model, of a format."""
+    return {name: part for name, part in as_mapping(value).items() if isinstance(part, Mapping)}
 
 
 def _artifact(run_dir: Path, name: str, here: set[str]) -> Artifact:

@@ -14,34 +14,19 @@ from hftrain.report.numbers import (
     percent,
     signed,
 )
-from hftrain.report.parts import Options, curve, facts, figure, figures, messages, moved
-from hftrain.report.reading import Artifact
+from hftrain.report.parts import Options, curve, facts, figure, figures, growth, messages, moved
+from hftrain.report.reading import Artifact, as_list
 
 MOST_RANKED_PROMPTS = 5000
 PPO_CURVES = (
-    (
-        "reward",
-        "Reward",
-        "reward",
-        "The mean score of the reward model for the answers of an update.",
-    ),
-    ("kl", "KL from the chat model", "nats per answer", "How far the policy has moved away."),
-    (
-        "entropy",
-        "Entropy",
-        "nats per token",
-        "How undecided it is; near zero it says one thing only.",
-    ),
-    (
-        "answer_tokens",
-        "Answer length",
-        "tokens",
-        "A reward that grows with length alone is a trap.",
-    ),
-    ("ended_share", "Answers that end", "share", "Answers cut by the token limit have no ending."),
-    ("clip_share", "Clipped", "share", "Tokens whose probability moved past PPO's clip range."),
-    ("policy_loss", "Policy loss", "", "Only its stability says something."),
-    ("value_loss", "Value loss", "", "How wrong the critic is about what an answer will score."),
+    ("reward", "Reward", "reward", (), "The reward model's mean score for the answers of an update."),
+    ("kl", "KL from the chat model", "nats per answer", (0,), "How far the policy has moved away."),
+    ("entropy", "Entropy", "nats per token", (0,), "How undecided it is; near zero it says one thing only."),
+    ("answer_tokens", "Answer length", "tokens", (0,), "A reward that grows with length alone is a trap."),
+    ("ended_share", "Answers that end", "share", (0, 1), "Answers cut by the token limit have no ending."),
+    ("clip_share", "Clipped", "share", (0,), "Tokens whose probability moved past PPO's clip range."),
+    ("policy_loss", "Policy loss", "", (0,), "Its size says little; that it stays small says enough."),
+    ("value_loss", "Value loss", "", (0,), "How wrong the critic is about what an answer will score."),
 )
 
 
@@ -111,10 +96,10 @@ def reward_model(made: Artifact, options: Options) -> Markup:
             figures(
                 figure(
                     plots.binned(
-                        _list(margins.get("edges")),
+                        as_list(margins.get("edges")),
                         {
-                            "before": _list(margins.get("before")),
-                            "after": _list(margins.get("after")),
+                            "before": as_list(margins.get("before")),
+                            "after": as_list(margins.get("after")),
                         },
                         title="Margins on held-out pairs",
                         x_label="score of chosen − score of rejected",
@@ -142,7 +127,7 @@ def reward_model(made: Artifact, options: Options) -> Markup:
                         y_label="nats per pair",
                         references={"chance": 0.6931},
                     ),
-                    "−log of the odds that it gives to the chosen answer.",
+                    "−log of the probability that it gives to the chosen answer being the better one.",
                 ),
             ),
         ]
@@ -161,10 +146,11 @@ def policy(made: Artifact, options: Options) -> Markup:
                 x_label="update",
                 y_label=unit,
                 y_is_share=unit == "share",
+                y_shows=levels,
             ),
             caption,
         )
-        for name, title, unit, caption in PPO_CURVES
+        for name, title, unit, levels, caption in PPO_CURVES
         if curve(metrics, name)
     ]
     return join(
@@ -176,7 +162,7 @@ def policy(made: Artifact, options: Options) -> Markup:
                     f"gain {signed(summary.get('heldout_reward_gain'))}, "
                     f"95 % interval {interval(summary.get('heldout_reward_gain_interval'), 'signed')}",
                 ),
-                ("KL spent, held out", decimal(summary.get("heldout_kl"), 2), "nats per answer"),
+                ("KL spent, held out", decimal(summary.get("heldout_kl"), 2), _budget(summary)),
                 (
                     "answers that end",
                     moved(summary, "ended_share", percent, 0),
@@ -206,8 +192,14 @@ def policy(made: Artifact, options: Options) -> Markup:
                 ),
                 *drawn,
             ),
+            growth(made, options),
         ]
     )
+
+
+def _budget(summary: Mapping[str, Any]) -> str:
+    budget = summary.get("kl_budget")
+    return f"nats per answer; budget {decimal(budget, 1)}" if is_number(budget) else "nats per answer"
 
 
 def _ranked(row: Mapping[str, Any], *, is_open: bool) -> Markup:
@@ -235,7 +227,7 @@ def _ranked(row: Mapping[str, Any], *, is_open: bool) -> Markup:
 
 
 def _answers(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [answer for answer in _list(row.get("answers")) if isinstance(answer, Mapping)]
+    return [answer for answer in as_list(row.get("answers")) if isinstance(answer, Mapping)]
 
 
 def _gap(row: Mapping[str, Any]) -> float | None:
@@ -245,10 +237,6 @@ def _gap(row: Mapping[str, Any]) -> float | None:
 
 def _number(value: object, otherwise: float) -> float:
     return float(value) if is_number(value) else otherwise
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _words(name: object) -> str:

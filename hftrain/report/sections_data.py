@@ -14,7 +14,7 @@ from hftrain.report.numbers import (
     size_in_bytes,
 )
 from hftrain.report.parts import Options, facts, figure, figures
-from hftrain.report.reading import Artifact, at
+from hftrain.report.reading import Artifact, as_list, at
 
 MOST_SOURCES = 200
 
@@ -47,7 +47,7 @@ def collected(raw: Artifact, options: Options) -> Markup:
                 ),
             ),
             fold(
-                f"The {len(rows)} largest of {len(sources)} sources",
+                f"The {len(rows)} largest of {len(sources)} sources" if len(rows) < len(sources) else "All sources",
                 table(("source", "documents", "size", "version or digest"), rows),
             )
             if rows
@@ -62,7 +62,7 @@ def tokenizer(made: Artifact, options: Options) -> Markup:
     summary, vocabulary = made.summary, made.values("tokenizer.json")
     special = [
         token.get("content")
-        for token in _list(vocabulary.get("added_tokens"))
+        for token in as_list(vocabulary.get("added_tokens"))
         if isinstance(token, Mapping) and token.get("special") is True
     ]
     ratios = {
@@ -144,7 +144,3 @@ def _known_as(row: Mapping[str, Any]) -> str:
 def _size(row: Mapping[str, Any]) -> float:
     size = row.get("bytes")
     return float(size) if is_number(size) else 0.0
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

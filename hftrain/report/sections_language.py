@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hftrain.report import plots
-from hftrain.report.markup import Markup, clip, div, fold, join, note, paragraph, sample, span, tag
+from hftrain.report.markup import Markup, div, fold, join, paragraph, span, tag
 from hftrain.report.numbers import count, decimal, percent, short_count
-from hftrain.report.parts import Options, curve, facts, figure, figures, moved, or_ends, spread_out
+from hftrain.report.parts import Options, curve, facts, figure, figures, growth, moved, or_ends
 from hftrain.report.reading import Artifact
 
 MOST_LENS_TOKENS = 400
@@ -44,9 +44,9 @@ def pretraining(base: Artifact, options: Options) -> Markup:
                     "Below “unigram” it knows more than how often each token occurs.",
                 ),
                 _loss(metrics, "How surprised the model is by the next token of its training text."),
-                _gradient(metrics),
             ),
-            _samples(base, options),
+            _gradient(metrics),
+            growth(base, options),
         ]
     )
 
@@ -86,7 +86,7 @@ def fine_tuning(chat: Artifact, options: Options) -> Markup:
                 _loss(metrics, "The same on the conversations that it trains on; answers only."),
             ),
             _label_lens(chat, options),
-            _samples(chat, options),
+            growth(chat, options),
         ]
     )
 
@@ -111,7 +111,7 @@ def _gradient(metrics: list[Mapping[str, Any]]) -> Markup | None:
         plots.lines({"gradient": norms}, title="Gradient norm", x_label="step", y_label="L2 norm"),
         plots.lines({"rate": rates}, title="Learning rate", x_label="step", y_label="per step"),
     ]
-    return fold("Gradient norm and learning rate", *(figure(plot) for plot in drawn))
+    return fold("Gradient norm and learning rate", figures(*(figure(plot) for plot in drawn)))
 
 
 def _dropped(summary: Mapping[str, Any]) -> str:
@@ -120,38 +120,6 @@ def _dropped(summary: Mapping[str, Any]) -> str:
         return ""
     said = ", ".join(f"{reason} {count(number)}" for reason, number in dropped.items())
     return f"dropped: {said}"
-
-
-def _samples(model: Artifact, options: Options) -> Markup | None:
-    """One prompt's completions as training went on, the other prompts behind a click."""
-    by_prompt: dict[str, list[Mapping[str, Any]]] = {}
-    for row in model.rows("samples.jsonl"):
-        by_prompt.setdefault(str(row.get("prompt", "–")), []).append(row)
-    if not by_prompt:
-        return None
-    blocks: list[Markup] = []
-    for prompt, rows in list(by_prompt.items())[: options.sample_rows]:
-        lines = [
-            tag(
-                "tr",
-                tag("th", "step ", count(row.get("step"))),
-                tag("td", sample(row.get("completion"))),
-            )
-            for row in spread_out(rows, 5)
-        ]
-        opening = [
-            tag("span", "continues “", class_="quiet"),
-            clip(prompt, 160),
-            span("quiet", "”"),
-        ]
-        blocks.append(fold(join(opening), tag("table", *lines, class_="growth"), is_open=not blocks))
-    return join(
-        [
-            tag("h3", "Samples as training went on"),
-            note("The same prompts each time, the first of them, in the order of the steps."),
-            *blocks,
-        ]
-    )
 
 
 def _label_lens(chat: Artifact, options: Options) -> Markup | None:

@@ -15,7 +15,7 @@ from hftrain.report.numbers import (
     size_in_bytes,
 )
 from hftrain.report.parts import Options, facts, figure, figures
-from hftrain.report.reading import Artifact, Run, at
+from hftrain.report.reading import Artifact, Run, as_mapping, at
 
 BETTER = {
     "bits_per_byte": ("bits per byte, held-out text", min),
@@ -30,11 +30,12 @@ BETTER = {
 """Number of a model -> its name on the page, and which of several is the better one."""
 
 
+MOST_PROMPTS = 24
+
+
 def evaluation(made: Artifact, options: Options) -> Markup:
     """Every model by the same measures, and on the same prompts."""
-    models = {
-        name: numbers for name, numbers in _mapping(made.summary.get("models")).items() if isinstance(numbers, Mapping)
-    }
+    models = objects_in(made.summary.get("models"))
     names = [*BETTER, *(key for numbers in models.values() for key in numbers if key not in BETTER)]
     rows = [
         _compared(name, [models[model].get(name) for model in models])
@@ -45,7 +46,7 @@ def evaluation(made: Artifact, options: Options) -> Markup:
     return join(
         [
             join([table(("measure", *models), rows), note(shown)]) if rows else None,
-            _answers(made.values("samples.json"), options),
+            _answers(made.values("samples.json")),
         ]
     )
 
@@ -53,7 +54,9 @@ def evaluation(made: Artifact, options: Options) -> Markup:
 def export(made: Artifact, options: Options) -> Markup:
     """What each format costs in bytes and in quality."""
     formats = {
-        name: numbers for name, numbers in _mapping(made.summary.get("formats")).items() if isinstance(numbers, Mapping)
+        name: numbers
+        for name, numbers in as_mapping(made.summary.get("formats")).items()
+        if isinstance(numbers, Mapping)
     }
     speeds = {name: _speed(made.manifest, name) for name in formats}
     rows = [
@@ -89,8 +92,8 @@ def export(made: Artifact, options: Options) -> Markup:
             ),
             figures(
                 figure(
-                    plots.bars(sizes, title="Size", unit="weights and tokenizer on disk", texts=texts),
-                    "The same model in each format.",
+                    plots.bars(sizes, title="Size", unit="weights and tokenizer", texts=texts),
+                    "What it takes on disk; the same model each time.",
                 ),
                 figure(
                     plots.bars(
@@ -99,7 +102,7 @@ def export(made: Artifact, options: Options) -> Markup:
                         unit="tokens per second",
                         texts={n: count(s) for n, s in speeds.items()},
                     ),
-                    "How fast it wrote text here, one answer at a time where the format allows no more.",
+                    "How fast it wrote one answer on this machine.",
                 )
                 if any(is_number(speed) for speed in speeds.values())
                 else None,
@@ -120,33 +123,23 @@ def cost(run: Run) -> Markup:
             one.name,
             duration(seconds[one.name]),
             size_in_bytes(memory[one.name]),
-            _rate(one.manifest),
+            count(at(one.manifest, "measured", "tokens_per_second")),
             count(one.manifest.get("processes")),
             _host(one.manifest),
+            count(one.manifest.get("seed")),
         )
         for one in made
     ]
+    columns = ("made", "time", "peak memory", "tokens/s", "processes", "machine", "seed")
+    times = {name: duration(value) for name, value in seconds.items()}
+    peaks = {name: size_in_bytes(value) for name, value in memory.items()}
     return join(
         [
-            table(("made", "time", "peak memory", "tokens/s", "processes", "machine"), rows),
             figures(
-                figure(
-                    plots.bars(
-                        seconds,
-                        title="Time",
-                        unit="by artifact",
-                        texts={n: duration(s) for n, s in seconds.items()},
-                    )
-                ),
-                figure(
-                    plots.bars(
-                        memory,
-                        title="Peak memory",
-                        unit="by artifact",
-                        texts={n: size_in_bytes(m) for n, m in memory.items()},
-                    )
-                ),
+                figure(plots.bars(seconds, title="Time", unit="of each stage, by what it made", texts=times)),
+                figure(plots.bars(memory, title="Peak memory", unit="of the process", texts=peaks)),
             ),
+            fold("As a table", table(columns, rows)),
         ]
     )
 
@@ -170,12 +163,12 @@ def _written(name: str, value: object) -> str:
     return count(value) if isinstance(value, int) else decimal(value)
 
 
-def _answers(samples: Mapping[str, Any], options: Options) -> Markup | None:
-    prompts, answers = samples.get("prompts"), _mapping(samples.get("answers"))
+def _answers(samples: Mapping[str, Any]) -> Markup | None:
+    prompts, answers = samples.get("prompts"), as_mapping(samples.get("answers"))
     if not isinstance(prompts, list) or not prompts or not answers:
         return None
     blocks = []
-    for place, prompt in enumerate(prompts[: options.sample_rows]):
+    for place, prompt in enumerate(prompts[:MOST_PROMPTS]):
         said = [
             div("column", span("role", clip(model, 40)), sample(_answer_at(given, place), 500))
             for model, given in answers.items()
@@ -184,7 +177,7 @@ def _answers(samples: Mapping[str, Any], options: Options) -> Markup | None:
     return join(
         [
             tag("h3", "The same prompts to every model"),
-            note("Fixed before training, shown in their order. The base model was never taught to answer."),
+            note("Fixed before training; all of them, in their order. The base model was never taught to answer."),
             *blocks,
         ]
     )
@@ -204,12 +197,13 @@ def _speed(manifest: Mapping[str, Any], name: str) -> object:
     return at(manifest, "measured", f"{name}_tokens_per_second")
 
 
-def _rate(manifest: Mapping[str, Any]) -> str:
-    return count(at(manifest, "measured", "tokens_per_second"))
+def _size(numbers: Mapping[str, Any]) -> float:
+    size = numbers.get("bytes")
+    return float(size) if is_number(size) else 0.0
 
 
 def _host(manifest: Mapping[str, Any]) -> str:
-    host = _mapping(manifest.get("host"))
+    host = as_mapping(manifest.get("host"))
     parts = [
         f"{host[key]} {unit}" for key, unit in (("cores", "cores"), ("memory_gib", "GiB")) if is_number(host.get(key))
     ]
@@ -220,7 +214,3 @@ def _words(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(str(part) for part in value)
     return value if isinstance(value, str) else MISSING
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

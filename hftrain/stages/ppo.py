@@ -97,7 +97,7 @@ class PPOStageConfig(StageConfig):
             "heldout_answers": (self.heldout_answers >= 1, "1 or more is needed"),
             "look_every_updates": (self.look_every_updates >= 1, "1 or more is needed"),
             "training.temperature": (given.get("temperature", 0.7) > 0, "Sampling needs more than 0"),
-            "training.missing_eos_penalty": (penalty is None or penalty > 0, "More than 0, or null for none, is needed"),
+            "training.missing_eos_penalty": (penalty is None or penalty > 0, "More than 0, or null, is needed"),
             "training.total_episodes": (episodes is None or episodes >= 1, "1 or more is needed"),
             "training.kl_estimator": (given.get("kl_estimator", "k1") in ("k1", "k3"), "k1 or k3 is needed"),
             "training.num_mini_batches": (

@@ -210,11 +210,10 @@ class Life:
         write_jsonl(
             folder / "metrics.jsonl",
             [
-                {"step": step, "loss": 0.35 + 0.34 * math.exp(-step / 90), "accuracy": 0.88 - 0.38 * math.exp(-step / 80),
-                 "margin": step / 150}
+                {"step": step, "loss": 0.35 + 0.34 * math.exp(-step / 90), "accuracy": step / 400, "margin": step / 150}
                 for step in range(10, 301, 10)
             ],
-        )  # fmt: skip
+        )
         edges = [-6 + 0.4 * at for at in range(31)]
         bells = {
             when: [round(80 * math.exp(-(((edge + 0.2 - mean) / width) ** 2) / 2)) for edge in edges[:-1]]
@@ -231,6 +230,7 @@ class Life:
                 "heldout_margin_after": 1.42,
                 "heldout_pairs": 402,
                 "length_baseline_accuracy": 0.61,
+                "note": self._text("as it is"),
             },
         )
 
@@ -238,7 +238,8 @@ class Life:
         rows = []
         for step in range(1, 41):
             kl = 0.05 * step + self.random.random() * 0.1
-            rows.append({"step": step, "episodes": 64 * step, "reward": 0.4 + math.sqrt(kl) + self.random.gauss(0, 0.08),
+            reward = 0.4 + math.sqrt(kl) + self.random.gauss(0, 0.08)
+            rows.append({"step": step, "episodes": 64 * step, "reward": reward,
                          "kl": kl, "entropy": 1.9 - 0.02 * step, "policy_loss": -0.01, "value_loss": 0.4 / step,
                          "clip_share": 0.03, "answer_tokens": 14 + 0.05 * step, "ended_share": 0.94 + 0.001 * step,
                          "learning_rate": 1e-5, "grad_norm": 0.6})  # fmt: skip
@@ -266,7 +267,7 @@ class Life:
 
     def _export(self, folder: Path) -> None:
         formats = {
-            name: {"bytes": 12_600_000 // (at + 1), "bits_per_byte": 1.21 + 0.004 * at * at, "ratio": 1 + 0.003 * at * at,
+            name: {"bytes": 12_600_000 // (at + 1), "bits_per_byte": 1.21 + 0.004 * at * at, "ratio": 1 + 0.003 * at,
                    "greedy_agreement": 1 - 0.02 * at, "loads_with": [self._text("transformers")]}
             for at, name in enumerate(self._formats())
         }  # fmt: skip

@@ -1,0 +1,65 @@
+"""Unicode repair: mojibake, stray entities, control characters, line ends, NFC."""
+
+import re
+import unicodedata
+
+import ftfy
+from ftfy.badness import is_bad
+from ftfy.chardata import CONTROL_CHARS, LIGATURES, WIDTH_MAP
+
+INVISIBLE = {
+    **dict.fromkeys((*range(0x00, 0x09), *range(0x0E, 0x20), *range(0x7F, 0xA0))),
+    **dict.fromkeys((0x200B, 0x2060, *range(0x202A, 0x202F), *range(0x2066, 0x206A))),
+    0x0B: "\n",
+    0x0C: "\n",
+}
+"""Removed after ftfy, which keeps them: what is left of C1, zero-width spaces, marks that turn the
+direction of text around. Joiners stay: scripts and emoji need them. Form feeds end lines."""
+
+CONFIG = ftfy.TextFixerConfig(uncurl_quotes=False, explain=False)
+"""Curly quotes are typography, not damage."""
+
+TOUCHED_ASCII = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|&#?[0-9A-Za-z]{1,24};")
+
+
+def _any_of(codes: set[int]) -> str:
+    return "[" + "".join(re.escape(chr(code)) for code in sorted(codes)) + "]"
+
+
+TOUCHED = re.compile(
+    _any_of(
+        set(LIGATURES)
+        | set(WIDTH_MAP)
+        | set(CONTROL_CHARS)
+        | set(INVISIBLE)
+        | {0x0D, 0x2028, 0x2029, *range(0xD800, 0xE000)}
+    )
+    + "|&#?[0-9A-Za-z]{1,24};"
+)
+"""All that a step other than ftfy's decoding of mojibake can change."""
+
+
+def repair(text: str) -> str:
+    """The text as it was meant: one Unicode form (NFC), line ends ``\\n``, nothing invisible.
+
+    HTML entities are read only where no ``<`` shows that
+    the text is about HTML. Lines that no step could change do not pass through ftfy, which is
+    slow: an ASCII line holds no mojibake, and ftfy decodes only where ``is_bad`` says so.
+    """
+    if text.isascii() and not TOUCHED_ASCII.search(text):
+        return text.strip()
+    config = CONFIG._replace(unescape_html="<" not in text)
+    lines = text.split("\n")
+    ends = ["\n"] * (len(lines) - 1) + [""]
+    fixed = "".join(_fixed(line + end, config) for line, end in zip(lines, ends, strict=True))
+    return unicodedata.normalize("NFC", fixed.translate(INVISIBLE)).strip()
+
+
+def _fixed(line: str, config: ftfy.TextFixerConfig) -> str:
+    if line.isascii():
+        needs_ftfy = TOUCHED_ASCII.search(line)
+    else:
+        needs_ftfy = (
+            TOUCHED.search(line) or is_bad(line) or not unicodedata.is_normalized("NFC", line)
+        )
+    return ftfy.fix_text(line, config) if needs_ftfy else line

@@ -1,0 +1,15 @@
+"""Repair, deduplicate, filter, scrub and split: raw/ -> corpus/."""
+
+from pathlib import Path
+
+from hftrain.cli import main
+from hftrain.stages.curate import CurateConfig, curate
+
+
+def run(config: CurateConfig, run_dir: Path) -> Path:
+    """Make ``run_dir/corpus``."""
+    return curate(config, raw=run_dir / "raw", out=run_dir / "corpus")
+
+
+if __name__ == "__main__":
+    main(run, CurateConfig, section="curate")
