@@ -1,9 +1,9 @@
 """The command lines: ``hftrain …`` and every recipe's ``python recipes/X.py``. Imports nothing heavy itself."""
 
 import argparse
+import dataclasses
 import errno
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -77,20 +77,23 @@ def _run_recipe(
     from hftrain.artifacts import forced
     from hftrain.config import describe, load_config, load_section
     from hftrain.launch import check_launch
+    from hftrain.runtime import is_main_process
+    from hftrain.stages.flow import FlowConfig
 
     check_launch()
     loaded: Any
     if section is None:
         loaded = load_config(kind, options.config, options.set)
     else:
-        loaded = load_section(kind, section, options.config, options.set)  # type: ignore[type-var]
+        others = {each.name for each in dataclasses.fields(FlowConfig)} - {section}
+        loaded = load_section(kind, section, options.config, options.set, others=others)  # type: ignore[type-var]
     if options.dry_run:
         print(describe(loaded))
         return
     forced.set(options.force)
     run_dir = options.run_dir or Path("runs") / (options.config.stem if options.config else "default")
     made = run(loaded, run_dir)
-    if os.environ.get("RANK", "0") == "0":
+    if is_main_process():
         print(made)
 
 

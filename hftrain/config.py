@@ -6,7 +6,7 @@ default list. Unquoted scalars are read as in YAML 1.2 (``hftrain.given`` says h
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
@@ -66,9 +66,16 @@ def load_config(kind: type[T], path: Path | None, overrides: Sequence[str] = ())
 
 
 def load_section(
-    kind: type[S], section: str, path: Path | None, overrides: Sequence[str] = ()
+    kind: type[S],
+    section: str,
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    others: Collection[str] | None = None,
 ) -> S:
-    """Read one stage's section of a flow's configuration; other sections of the file are left.
+    """Read one stage's section of a flow's configuration; the other sections of the file are left.
+
+    ``others`` are the names that those may have; not given, any but a near miss of this one's.
 
     The result equals that section of ``load_config``, where the flow uses ``DEFAULT_SEED`` too.
 
@@ -84,7 +91,7 @@ def load_section(
     given = read(path)
     for name in given.values.keys() - {"seed", section}:
         is_slip = section not in given.values and suggest(name, [section])
-        if not is_slip:
+        if name in others if others is not None else not is_slip:
             del given.values[name]
     lay_over(given, overrides)
     return cast(S, getattr(_load(flow, given), section))

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hftrain.artifacts import MANIFEST, NOT_CONTENT, differences, read_manifest
 from hftrain.errors import ArtifactError
 from hftrain.files import describe_files, read_jsonl
+from hftrain.manifests import MANIFEST, NOT_CONTENT, differences, read_manifest
 
 
 def artifacts_of(run_dir: Path) -> list[Path]:

@@ -13,12 +13,11 @@ PACKAGE = Path(__file__).parent
 
 # The ground floor decides when and where a stage runs, not what it makes; what it decides reaches the artifact
 # through the configuration and the inputs, which the request holds already.
-NOT_WHAT = frozenset({"artifacts", "cli", "config", "errors", "files", "launch", "lineage", "sources", "upstream"})
+NOT_WHAT = frozenset(
+    ["artifacts", "cli", "config", "errors", "files", "fitting", "given", "launch", "lineage", "manifests", "presets", "sources", "upstream"]
+)
 
-RECORDED_PACKAGES = (
-    "torch transformers datasets tokenizers trl peft accelerate evaluate bitsandbytes safetensors numpy gguf "
-    "xllamacpp ftfy chatterbot-corpus"
-).split()
+RECORDED_PACKAGES = ["torch", "transformers", "datasets", "tokenizers", "trl", "peft", "accelerate", "evaluate", "bitsandbytes", "safetensors", "numpy", "gguf", "xllamacpp", "ftfy", "chatterbot-corpus"]
 
 
 @functools.cache

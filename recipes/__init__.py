@@ -1,0 +1,1 @@
+"""The recipes: which folder goes where."""

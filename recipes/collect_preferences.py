@@ -8,9 +8,7 @@ from hftrain.stages.collect_preferences import CollectPreferencesConfig, collect
 
 def run(config: CollectPreferencesConfig, run_dir: Path) -> Path:
     """Make ``run_dir/preferences``."""
-    return collect_preferences(
-        config, chat=run_dir / "chat", corpus=run_dir / "corpus", out=run_dir / "preferences"
-    )
+    return collect_preferences(config, chat=run_dir / "chat", corpus=run_dir / "corpus", out=run_dir / "preferences")
 
 
 if __name__ == "__main__":

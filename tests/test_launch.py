@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hftrain.errors import ConfigError
@@ -136,6 +137,15 @@ def test_a_plain_start_asks_for_nothing() -> None:
 
 def test_accelerates_mark_without_accelerate_above_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert requested_processes() is None
+
+
+def test_a_process_above_that_will_not_be_read_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(process: psutil.Process) -> list[str]:
+        raise psutil.AccessDenied(process.pid)
+
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setattr(psutil.Process, "cmdline", denied)
     assert requested_processes() is None
 
 

@@ -1,5 +1,6 @@
 """Asking a model: several answers to each prompt, judged and ranked."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -8,31 +9,21 @@ from hftrain.alignment.preferences import Question, RankedPrompt, rank_by_judge
 from hftrain.errors import ConfigError
 from hftrain.models.generation import answer_prompts
 from hftrain.models.loading import context_tokens
-from hftrain.tokens.chat import encode_prompt
 
 
-def fitting(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
-    questions: Sequence[Question],
-    *,
-    new_tokens: int,
-) -> list[Question]:
-    """The questions whose prompt leaves room for an answer in the model's context.
+def prompt_room(model: PreTrainedModel, *, new_tokens: int) -> int:
+    """How many tokens a prompt may have beside an answer in the model's context.
 
     Raises:
         ConfigError: The context has no room for a prompt beside an answer of that length.
     """
-    context = context_tokens(model)
-    if context is None:
-        return list(questions)
+    context = context_tokens(model) or sys.maxsize
     if new_tokens >= context:
         raise ConfigError(
             f"collect_preferences.new_tokens: {new_tokens}, but the chat model's context is {context}. "
             "Prompt and answer must fit together. Lower new_tokens, or train with longer rows."
         )
-    room = context - new_tokens
-    return [each for each in questions if len(encode_prompt(tokenizer, each.prompt)) <= room]
+    return context - new_tokens
 
 
 def ask(
@@ -58,8 +49,6 @@ def ask(
         seed=seed,
     )
     return [
-        rank_by_judge(
-            question, [(each.text, each.ended) for each in given], judge=judge, options=options
-        )
+        rank_by_judge(question, [(each.text, each.ended) for each in given], judge=judge, options=options)
         for question, given in zip(questions, answers, strict=True)
     ]

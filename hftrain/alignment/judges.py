@@ -24,7 +24,7 @@ class Candidate:
 Judge = Callable[..., float]
 
 
-def concise(candidate: Candidate, *, target_words: int = 10) -> float:
+def concise(candidate: Candidate, *, target_words: int = 6) -> float:
     """Prefer an answer of about ``target_words`` words that ends by itself and does not repeat itself.
 
     score = length * freshness * finish, and 0 for an empty answer, where for w words
@@ -87,16 +87,12 @@ def judge_problems(name: str, options: Mapping[str, object], where: str) -> list
         where: The section that holds ``judge`` and ``judge_options``.
     """
     if name not in JUDGES:
-        return [
-            f"{where}.judge: {name!r}. A declared judge is needed. Choose one of {', '.join(sorted(JUDGES))}."
-        ]
+        return [f"{where}.judge: {name!r}. A declared judge is needed. Choose one of {', '.join(sorted(JUDGES))}."]
     known = _options(JUDGES[name])
     problems = []
     for key, value in options.items():
         if key not in known:
-            problems.append(
-                f"{where}.judge_options.{key}: {name} has no such option. Choose from {', '.join(known)}."
-            )
+            problems.append(f"{where}.judge_options.{key}: {name} has no such option. Choose from {', '.join(known)}.")
         elif not _is_positive(value, whole=isinstance(known[key], int)):
             kind = "a whole number" if isinstance(known[key], int) else "a number"
             problems.append(
@@ -106,9 +102,7 @@ def judge_problems(name: str, options: Mapping[str, object], where: str) -> list
     return problems
 
 
-def score_answers(
-    name: str, options: Mapping[str, object], candidates: Sequence[Candidate]
-) -> list[float]:
+def score_answers(name: str, options: Mapping[str, object], candidates: Sequence[Candidate]) -> list[float]:
     """Score each candidate; six decimals, so that equal answers tie whatever the order of additions."""
     return [round(JUDGES[name](candidate, **options), 6) for candidate in candidates]
 

@@ -9,6 +9,7 @@ TRL 1.12.0 is the last release with a PPOTrainer. Kept are its arguments, its se
   has padding as one of its words;
 - policy and critic are saved, by one process or by several;
 - training goes on exactly where it was killed (TRL begins again);
+- ``bf16`` and ``fp16`` are used (TRL makes its accelerator without them);
 - fewer prompts than a batch are repeated (TRL waits for a full batch for ever);
 - the divergence from the reference model can be bounded (TRL only prices it).
 
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, patch_environment
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, TrainerCallback
@@ -33,9 +34,10 @@ from hftrain.alignment.ppo_rollout import Models, Rollout, Sampling, roll_out
 from hftrain.alignment.ppo_update import Update
 from hftrain.alignment.reward import load_reward_model
 from hftrain.errors import ConfigError
+from hftrain.launch import check_joined
 from hftrain.models.generation import left_padded
 from hftrain.models.loading import load_causal_lm
-from hftrain.runtime import log
+from hftrain.runtime import log, process_count
 from hftrain.training.arguments import training_arguments
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # that it is experimental is why this file is its only door
@@ -45,7 +47,13 @@ from trl.experimental.ppo import PPOConfig, PPOTrainer  # noqa: E402
 
 def ppo_arguments(given: Mapping[str, Any], out: Path, *, new_tokens: int, seed: int) -> PPOConfig:
     """TRL's arguments: the given ones, and those that hftrain sets itself."""
-    own = {"response_length": new_tokens, "stop_token": "eos", "num_sample_generations": 0, "logging_steps": 1}
+    own: dict[str, Any] = {
+        "response_length": new_tokens,
+        "stop_token": "eos",
+        "num_sample_generations": 0,
+        "logging_steps": 1,
+    }
+    own["world_size"] = process_count()  # TRL's field hides the property of this name; the trainer sets it to what is
     return training_arguments(PPOConfig, {**given, **own}, out, seed=seed, section="ppo")
 
 
@@ -60,7 +68,7 @@ def ppo_trainer(
     callbacks: list[TrainerCallback],
 ) -> "RepairedPPOTrainer":
     """A trainer of the model in ``chat``, with itself as reference, and a critic that starts as the reward model."""
-    return RepairedPPOTrainer(
+    trainer = RepairedPPOTrainer(
         args=args,
         kl_budget=kl_budget,
         processing_class=tokenizer,
@@ -71,6 +79,8 @@ def ppo_trainer(
         train_dataset=Dataset.from_dict({"input_ids": list(prompts)}),
         callbacks=callbacks,
     )
+    check_joined(trainer.args.world_size)
+    return trainer
 
 
 class RepairedPPOTrainer(PPOTrainer):
@@ -99,7 +109,8 @@ class RepairedPPOTrainer(PPOTrainer):
     def __init__(self, *, args: PPOConfig, kl_budget: float | None = None, **named: Any) -> None:
         if args.stop_token is None and args.stop_token_id is None:
             args.stop_token = "eos"
-        with warnings.catch_warnings():  # TRL 1.12 reads a name that transformers 5.23 renamed
+        with warnings.catch_warnings(), patch_environment(accelerate_mixed_precision=args.mixed_precision):
+            # TRL 1.12 reads a name that transformers 5.23 renamed.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
             super().__init__(args=args, **named)
         if self.is_deepspeed_enabled or self.is_fsdp_enabled or self.is_peft_model:
@@ -162,15 +173,15 @@ class RepairedPPOTrainer(PPOTrainer):
         """
         self._begin(resume_from_checkpoint)
         while self.stopped_by is None:
-            ready = self.state.global_step >= self.state.max_steps or self.control.should_training_stop
-            if ready and self.kl_budget is None:
-                self.stopped_by = "total_episodes"
+            ended_by = self._ended_by()
+            if ended_by and self.kl_budget is None:
+                self.stopped_by = ended_by
                 break
             rollout = self.roll_out(self.state.global_step + 1)
             if not self._hold_to_budget(rollout):
                 self.stopped_by = "kl_budget"
-            elif ready:
-                self.stopped_by = "total_episodes"
+            elif ended_by:
+                self.stopped_by = ended_by
             else:
                 self._finish_update(self.update(rollout))
         self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
@@ -237,6 +248,11 @@ class RepairedPPOTrainer(PPOTrainer):
         """The mean over all processes."""
         mean: Tensor = self.accelerator.reduce(values, "mean")
         return mean
+
+    def _ended_by(self) -> str | None:
+        if self.state.global_step >= self.state.max_steps:
+            return "total_episodes"
+        return "callback" if self.control.should_training_stop else None
 
     def _finish_update(self, numbers: Mapping[str, float]) -> None:
         state = self.state

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -71,8 +71,6 @@ class QuestionCounts:
     """Another conversation asks the same; its answer became one more reference."""
     seen_in_training: int = 0
     """A held-out prompt that is also asked in the training split."""
-    too_long: int = 0
-    """Prompt and answer together would not fit the model's context."""
 
 
 @dataclass
@@ -103,12 +101,24 @@ def read_questions(train: Iterable[Messages], heldout: Iterable[Messages]) -> Qu
     return Questions(list(asked_train.values()), unseen, counts)
 
 
-def choose(questions: Sequence[Question], limit: int | None, *, seed: int) -> list[Question]:
-    """At most ``limit`` questions, drawn without replacement, in their first order."""
-    if limit is None or limit >= len(questions):
-        return list(questions)
-    kept = random.Random(seed).sample(range(len(questions)), limit)
-    return [questions[index] for index in sorted(kept)]
+def draw(
+    questions: Sequence[Question], limit: int | None, *, seed: int, fits: Callable[[Question], bool]
+) -> tuple[list[Question], int]:
+    """Draw at most ``limit`` questions that fit, without replacement; they keep their first order.
+
+    Returns:
+        The questions, and how many were drawn that do not fit.
+    """
+    kept: list[int] = []
+    unfit = 0
+    for place in random.Random(seed).sample(range(len(questions)), len(questions)):
+        if len(kept) == limit:
+            break
+        if fits(questions[place]):
+            kept.append(place)
+        else:
+            unfit += 1
+    return [questions[place] for place in sorted(kept)], unfit
 
 
 def rank_by_judge(
@@ -137,9 +147,7 @@ def rank_by_judge(
     return RankedPrompt(question.prompt, tuple(ranked), duplicates=len(answers) - len(distinct))
 
 
-def pairs_of(
-    ranked: RankedPrompt, counts: PairCounts, *, minimum_margin: float, limit: int
-) -> list[dict[str, object]]:
+def pairs_of(ranked: RankedPrompt, counts: PairCounts, *, minimum_margin: float, limit: int) -> list[dict[str, object]]:
     """Pairs of finished answers whose scores differ enough, the clearest first; adds to ``counts``.
 
     An answer that did not end by itself is in no pair. The chat template would close its turn, and the reward
@@ -180,9 +188,7 @@ def _gather(conversations: Iterable[Messages], counts: QuestionCounts) -> dict[s
     """Prompt key -> question, in the order of first asking."""
     found: dict[str, Question] = {}
     for messages in conversations:
-        last = max(
-            (place for place, each in enumerate(messages) if each["role"] == "assistant"), default=0
-        )
+        last = max((place for place, each in enumerate(messages) if each["role"] == "assistant"), default=0)
         prompt = list(messages[:last])
         if not prompt or prompt[-1]["role"] != "user":
             counts.without_prompt += 1

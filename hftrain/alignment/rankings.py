@@ -30,10 +30,7 @@ def read_rankings(path: Path) -> list[RankedPrompt]:
     Raises:
         DataError: A row is not JSON, lacks a field or holds a wrong one; the message names file, row and field.
     """
-    ranked = [
-        _Row(f"{path}, row {number}", row).ranked()
-        for number, row in enumerate(_rows(path), start=1)
-    ]
+    ranked = [_Row(f"{path}, row {number}", row).ranked() for number, row in enumerate(_rows(path), start=1)]
     if not ranked:
         raise DataError(f"{path}: has no rows. {SHAPES} Give a file with rows.")
     return ranked
@@ -61,17 +58,13 @@ class _Row:
             answers = self._values["answers"]
             if not isinstance(answers, Sequence) or isinstance(answers, str) or len(answers) < 2:
                 self._refuse("answers", answers, "A list of at least two answers is needed.")
-            texts = [
-                self._answer(f"answers[{place}]", answer) for place, answer in enumerate(answers)
-            ]
+            texts = [self._answer(f"answers[{place}]", answer) for place, answer in enumerate(answers)]
             ranks = self._ranks(len(texts))
         elif "chosen" in self._values and "rejected" in self._values:
             texts = [self._answer(name, self._values[name]) for name in ("chosen", "rejected")]
             ranks = [1, 2]
         else:
-            raise DataError(
-                f"{self._where}: has only {', '.join(sorted(self._values))}. {SHAPES} Mend the row."
-            )
+            raise DataError(f"{self._where}: has only {', '.join(sorted(self._values))}. {SHAPES} Mend the row.")
         best: dict[str, int] = {}
         for rank, text in sorted(zip(ranks, texts, strict=True), key=lambda pair: pair[0]):
             best.setdefault(text, rank)
@@ -93,9 +86,7 @@ class _Row:
         messages = self._messages(field, answer)
         if len(messages) != 1 or messages[0]["role"] != "assistant":
             roles = [message["role"] for message in messages]
-            self._refuse(
-                field, roles, "A text or one assistant message, without the prompt, is needed."
-            )
+            self._refuse(field, roles, "A text or one assistant message, without the prompt, is needed.")
         return messages[0]["content"]
 
     def _messages(self, field: str, messages: object) -> list[dict[str, str]]:
@@ -111,25 +102,17 @@ class _Row:
     def _ranks(self, answer_count: int) -> list[int]:
         """Rank of each answer, from ``ranking`` or from ``order``."""
         if ("ranking" in self._values) == ("order" in self._values):
-            raise DataError(
-                f"{self._where}: needs either ranking or order beside answers. {SHAPES} Mend the row."
-            )
+            raise DataError(f"{self._where}: needs either ranking or order beside answers. {SHAPES} Mend the row.")
         field = "ranking" if "ranking" in self._values else "order"
         given = self._values[field]
-        if not isinstance(given, list) or any(
-            not isinstance(each, int) or isinstance(each, bool) for each in given
-        ):
+        if not isinstance(given, list) or any(not isinstance(each, int) or isinstance(each, bool) for each in given):
             self._refuse(field, given, "A list of whole numbers is needed.")
         if field == "order":
             if sorted(given) != list(range(answer_count)):
-                self._refuse(
-                    field, given, f"Each place from 0 to {answer_count - 1} is needed once."
-                )
+                self._refuse(field, given, f"Each place from 0 to {answer_count - 1} is needed once.")
             return [given.index(place) + 1 for place in range(answer_count)]
         if len(given) != answer_count or min(given) < 1:
-            self._refuse(
-                field, given, f"{answer_count} ranks are needed, one an answer, 1 or more."
-            )
+            self._refuse(field, given, f"{answer_count} ranks are needed, one an answer, 1 or more.")
         return given
 
     def _refuse(self, field: str, value: object, needed: str) -> NoReturn:
@@ -141,8 +124,8 @@ def _rows(path: Path) -> Iterator[object]:
         for batch in parquet.ParquetFile(path).iter_batches():
             yield from batch.to_pylist()
         return
-    opened = gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb")
-    with opened as file:
+    opener = gzip.open if path.name.endswith(".gz") else open
+    with opener(path, "rb") as file:
         for number, line in enumerate(file, start=1):  # binary lines end at \n only
             if not line.strip():
                 continue

@@ -19,24 +19,26 @@ from transformers import (
 
 from hftrain.errors import ArtifactError, DataError
 from hftrain.models.loading import context_tokens, load_causal_lm
-from hftrain.runtime import device
+from hftrain.runtime import device, progress
 from hftrain.tokens.chat import Messages, encode_conversation
 
 BATCH_ROWS = 32
 
 
 def new_reward_model(chat: Path, *, pad_token_id: int, seed: int) -> PreTrainedModel:
-    """The chat model's body under a fresh head that gives one number; on the CPU until it is trained.
+    """The chat model's body under a fresh head that gives one number, in evaluation mode.
 
     The head has no bias and reads the last token that is not padding: the end of the turn.
     """
     body = load_causal_lm(chat)
-    config = AutoConfig.from_pretrained(chat, num_labels=1)
+    config = AutoConfig.from_pretrained(chat, num_labels=1, local_files_only=True)
     config.pad_token_id = pad_token_id
     torch.manual_seed(seed)
-    model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+    make: Any = AutoModelForSequenceClassification.from_config
+    model = make(config, dtype=torch.float32)
     model.base_model.load_state_dict(body.base_model.state_dict())
-    return model.to(device()).eval()
+    on_device: PreTrainedModel = model.to(device()).eval()
+    return on_device
 
 
 def load_reward_model(folder: Path) -> PreTrainedModel:
@@ -45,7 +47,9 @@ def load_reward_model(folder: Path) -> PreTrainedModel:
     Raises:
         ArtifactError: The folder's model does not give exactly one number, or names no padding token.
     """
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    model: Any = AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+    )
     if model.config.num_labels != 1:
         raise ArtifactError(
             f"{folder}: its model gives {model.config.num_labels} numbers. A reward model gives one. "
@@ -56,7 +60,8 @@ def load_reward_model(folder: Path) -> PreTrainedModel:
             f"{folder}: its model names no padding token, so the last token of a row cannot be found. "
             "A pad_token_id is needed in config.json. Train the reward model again."
         )
-    return model.to(device()).eval()
+    on_device: PreTrainedModel = model.to(device()).eval()
+    return on_device
 
 
 def score_conversations(
@@ -78,9 +83,7 @@ def score_conversations(
 
 
 @torch.no_grad()
-def score_rows(
-    model: PreTrainedModel, rows: Sequence[Sequence[int]], batch_rows: int = BATCH_ROWS
-) -> Tensor:
+def score_rows(model: PreTrainedModel, rows: Sequence[Sequence[int]], batch_rows: int = BATCH_ROWS) -> Tensor:
     """The reward at the last token of each row of token ids.
 
     Rows are sorted by length and padded on the right, where a causal model cannot see it: a row's score does
@@ -99,10 +102,11 @@ def score_rows(
                 f"row {place}: {len(row)} tokens. The reward model reads 1 to {context}. Leave the row out."
             )
     was_training = model.training
-    model.eval()
+    model.train(False)
     scores_N = torch.empty(len(rows))
     longest_first = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
-    for start in range(0, len(rows), batch_rows):
+    starts = range(0, len(rows), batch_rows)
+    for start in progress(starts, unit="batch", description="scores"):
         places = longest_first[start : start + batch_rows]
         ids_BT, mask_BT = _padded([rows[place] for place in places], model.config.pad_token_id)
         output = model(
@@ -125,9 +129,7 @@ class PairScores:
 
 def score_pairs(model: PreTrainedModel, rows: Dataset) -> PairScores:
     """Score both rows of each pair; ``rows`` has the columns ``chosen_ids`` and ``rejected_ids``."""
-    return PairScores(
-        score_rows(model, rows["chosen_ids"]), score_rows(model, rows["rejected_ids"])
-    )
+    return PairScores(score_rows(model, list(rows["chosen_ids"])), score_rows(model, list(rows["rejected_ids"])))
 
 
 def reward_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float:
@@ -143,9 +145,7 @@ def reward_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float:
     Source: Stiennon et al. 2020, arXiv:2009.01325; the rule for ties is ours, so that a constant model gets 0.5.
     """
     if chosen_B.shape != rejected_B.shape or chosen_B.numel() == 0:
-        raise ValueError(
-            f"as many chosen as rejected scores, and one at least: {chosen_B.shape}, {rejected_B.shape}"
-        )
+        raise ValueError(f"as many chosen as rejected scores, and one at least: {chosen_B.shape}, {rejected_B.shape}")
     wins, ties = chosen_B > rejected_B, chosen_B == rejected_B
     return (wins.sum().item() + 0.5 * ties.sum().item()) / chosen_B.numel()
 
@@ -171,9 +171,7 @@ class LengthBaseline:
 def length_baseline(chosen_tokens: Sequence[int], rejected_tokens: Sequence[int]) -> LengthBaseline:
     """How often the longer answer is the chosen one, from the token counts of each pair."""
     chosen_B = torch.tensor(chosen_tokens, dtype=torch.float64)
-    return LengthBaseline(
-        reward_accuracy(chosen_B, torch.tensor(rejected_tokens, dtype=torch.float64))
-    )
+    return LengthBaseline(reward_accuracy(chosen_B, torch.tensor(rejected_tokens, dtype=torch.float64)))
 
 
 def wilson_interval(share: float, trials: int, z: float = 1.959964) -> tuple[float, float]:
@@ -192,9 +190,7 @@ def wilson_interval(share: float, trials: int, z: float = 1.959964) -> tuple[flo
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def summarize(
-    rows: Dataset, before: PairScores, after: PairScores, *, prompts: int
-) -> dict[str, Any]:
+def summarize(rows: Dataset, before: PairScores, after: PairScores, *, prompts: int) -> dict[str, Any]:
     """The numbers of a reward model on held-out pairs, beside what length alone would reach.
 
     Args:
@@ -203,9 +199,7 @@ def summarize(
         after: Their scores by the trained model.
         prompts: How many distinct prompts the pairs have; the trials of the interval.
     """
-    length = length_baseline(
-        [len(ids) for ids in rows["chosen_ids"]], [len(ids) for ids in rows["rejected_ids"]]
-    )
+    length = length_baseline([len(ids) for ids in rows["chosen_ids"]], [len(ids) for ids in rows["rejected_ids"]])
     scores_N = torch.cat([after.chosen_B, after.rejected_B]).double()
     accuracy = reward_accuracy(after.chosen_B, after.rejected_B)
     return {

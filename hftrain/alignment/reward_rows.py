@@ -82,7 +82,7 @@ def write_pair_rows(
     *,
     context_tokens: int | None,
     max_row_tokens: int | None,
-    maximum_dropped_share: float,
+    max_dropped_share: float,
 ) -> None:
     """Encode both splits of a preferences folder into ``folder/train``, ``folder/heldout`` and ``folder/counts.json``.
 
@@ -98,9 +98,7 @@ def write_pair_rows(
         shown = progress(pairs, total=len(pairs), unit="pair", description=f"encoding {split}")
         rows = encode_pairs(tokenizer, shown, max_row_tokens=limit, counts=counts[split])
         write_rows(folder / split, rows, ROW_FEATURES)
-        _check_enough(
-            split, counts[split], max_row_tokens=limit, maximum_dropped_share=maximum_dropped_share
-        )
+        _check_enough(split, counts[split], max_row_tokens=limit, max_dropped_share=max_dropped_share)
     numbers = {
         "train_pairs": counts["train"].kept,
         "heldout_pairs": counts["heldout"].kept,
@@ -111,11 +109,7 @@ def write_pair_rows(
 
 
 def _limit(context_tokens: int | None, max_row_tokens: int | None) -> int:
-    if (
-        context_tokens is not None
-        and max_row_tokens is not None
-        and max_row_tokens > context_tokens
-    ):
+    if context_tokens is not None and max_row_tokens is not None and max_row_tokens > context_tokens:
         raise ConfigError(
             f"reward_model.max_row_tokens: {max_row_tokens}, but the chat model's context is {context_tokens}. "
             "A row must fit the context. Lower it, or remove it to take the context."
@@ -123,9 +117,7 @@ def _limit(context_tokens: int | None, max_row_tokens: int | None) -> int:
     return max_row_tokens or context_tokens or sys.maxsize
 
 
-def _check_enough(
-    split: str, counts: EncodedCounts, *, max_row_tokens: int, maximum_dropped_share: float
-) -> None:
+def _check_enough(split: str, counts: EncodedCounts, *, max_row_tokens: int, max_dropped_share: float) -> None:
     """Refuse a split that is empty, or of which too much was dropped.
 
     Raises:
@@ -136,10 +128,10 @@ def _check_enough(
             f"preferences/{split}: has no pairs. Training and measuring each need some. "
             "Raise collect_preferences.prompts, or give more rankings."
         )
-    if counts.kept == 0 or counts.dropped_share > maximum_dropped_share:
+    if counts.kept == 0 or counts.dropped_share > max_dropped_share:
         raise DataError(
             f"preferences/{split}: {counts.too_long} of {counts.kept + counts.too_long} pairs pass {max_row_tokens} "
-            f"tokens; the longest row has {counts.longest_tokens}. At most a share of {maximum_dropped_share} may be "
+            f"tokens; the longest row has {counts.longest_tokens}. At most a share of {max_dropped_share} may be "
             "dropped, and one pair at least must be left. Raise reward_model.max_row_tokens up to the chat model's "
-            "context, train with a longer one, or raise reward_model.maximum_dropped_share."
+            "context, train with a longer one, or raise reward_model.max_dropped_share."
         )

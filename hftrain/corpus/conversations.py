@@ -1,10 +1,10 @@
 """The shapes in which conversations are published, read into one list of messages.
 
-    {"messages": [{"role", "content"}, ...]}                  OpenAI, TRL
-    {"conversations": [{"from", "value"}, ...]}               ShareGPT
-    {"instruction", "input", "output"}                        Alpaca
-    {"prompt", "completion"}                                  TRL; texts or message lists
-    {"prompt", "chosen", "rejected"}                          preferences; the chosen answer is used
+- ``{"messages": [{"role", "content"}, ...]}``: OpenAI, TRL
+- ``{"conversations": [{"from", "value"}, ...]}``: ShareGPT
+- ``{"instruction", "input", "output"}``: Alpaca
+- ``{"prompt", "completion"}``: TRL; texts or lists of messages
+- ``{"prompt", "chosen", "rejected"}``: preferences; the chosen answer is used
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,7 @@ SHAREGPT_ROLES = {
 Message = dict[str, str]
 
 
-def conversation_row(
-    record: Mapping[str, object], *, where: str, source: str, license: str | None
-) -> Row:
+def conversation_row(record: Mapping[str, object], *, where: str, source: str, license: str | None) -> Row:
     """Make a conversation of a record.
 
     Raises:
@@ -97,24 +95,19 @@ def _turns(
     value: object, place: str, role_key: str, content_key: str, roles: Mapping[str, str] | None
 ) -> list[Message]:
     if not isinstance(value, list) or not value:
-        raise DataError(
-            f"{place}: {_kind(value)}. A list of at least one message is needed. Mend the row."
-        )
+        raise DataError(f"{place}: {_kind(value)}. A list of at least one message is needed. Mend the row.")
     messages = []
     for number, turn in enumerate(value, start=1):
         here = f"{place}, message {number}"
         if not isinstance(turn, Mapping) or role_key not in turn or content_key not in turn:
             raise DataError(
-                f"{here}: {_kind(turn)}. An object with {role_key!r} and {content_key!r} is "
-                "needed. Mend the row."
+                f"{here}: {_kind(turn)}. An object with {role_key!r} and {content_key!r} is needed. Mend the row."
             )
         said_role = turn[role_key]
         role = roles.get(str(said_role)) if roles else said_role
         if role not in ROLES:
             known = ", ".join(roles or ROLES)
-            raise DataError(
-                f"{here}: role {said_role!r}. One of {known} is needed. Mend the row."
-            )
+            raise DataError(f"{here}: role {said_role!r}. One of {known} is needed. Mend the row.")
         content = _content(turn[content_key], f"{here}, field {content_key!r}")
         messages.append({"role": str(role), "content": content})
     return messages

@@ -8,10 +8,10 @@ from datasets import Features
 
 from hftrain.corpus.duplicates import SeenTexts, comparison_form
 from hftrain.corpus.funnel import Funnel
+from hftrain.corpus.heldout import is_held_out
 from hftrain.corpus.repair import repair
 from hftrain.corpus.rules import Rule, first_reason
 from hftrain.corpus.scrubbing import scrub
-from hftrain.corpus.splitting import is_held_out
 from hftrain.corpus.storage import RowWriter
 from hftrain.errors import DataError
 
@@ -50,9 +50,7 @@ def curated_documents(
         yield row["id"], {**row, "text": text}
 
 
-def curated_conversations(
-    rows: Iterable[Row], *, scrubbed: Sequence[str], funnel: Funnel
-) -> Iterator[tuple[str, Row]]:
+def curated_conversations(rows: Iterable[Row], *, scrubbed: Sequence[str], funnel: Funnel) -> Iterator[tuple[str, Row]]:
     """Yield split key and row of the conversations that stay; ``funnel`` counts them all.
 
     The split key is the first thing the user says, in its comparison form: a question that is held
@@ -96,7 +94,7 @@ def write_split(
     return {"train": train.row_count, "heldout": heldout.row_count}
 
 
-def check_split(kind: str, counts: Mapping[str, int], funnel: Funnel, heldout_share: float) -> None:
+def check_split(kind: str, counts: Mapping[str, int], funnel: Funnel, *, heldout_share: float, account: Path) -> None:
     """Refuse a split in which one side is empty, and say why it came out so.
 
     Args:
@@ -104,6 +102,7 @@ def check_split(kind: str, counts: Mapping[str, int], funnel: Funnel, heldout_sh
         counts: What ``write_split`` returned.
         funnel: The account of the same rows.
         heldout_share: As asked for.
+        account: Where the funnel's examples can be read.
 
     Raises:
         DataError: There is nothing to train on, or nothing to measure on.
@@ -115,8 +114,8 @@ def check_split(kind: str, counts: Mapping[str, int], funnel: Funnel, heldout_sh
     dropped = f"Dropped: {funnel.top_reasons()}."
     if funnel.kept == 0:
         raise DataError(
-            f"{said}. {dropped} Training needs some. Read the examples of these rules, loosen "
-            "their thresholds in curate, or collect others."
+            f"{said}. {dropped} Training needs some. Read the examples in {account}, loosen the "
+            "thresholds of these rules in curate, or collect others."
         )
     if funnel.kept == 1:
         raise DataError(
@@ -140,7 +139,8 @@ def summary_of(
 
     Args:
         account: ``Funnel.as_json`` of the documents and of the conversations.
-        documents, conversations: What ``write_split`` returned for each.
+        documents: What ``write_split`` returned for the documents.
+        conversations: The same for the conversations.
     """
     return {
         "documents_in": account["documents"]["in"],

@@ -42,8 +42,8 @@ def dialogue_records(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     if not isinstance(said, dict) or not isinstance(said.get("conversations"), list):
         raise yaml.YAMLError("no list of conversations")
     for number, lines in enumerate(said["conversations"], start=1):
-        if isinstance(lines, dict):  # a question that ends in a colon reads as a key
-            lines = [line for asked, answers in lines.items() for line in (asked, *answers)]
+        if isinstance(lines, str):  # "- asked" over "- answer" with one dash short is one long scalar
+            lines = [line.strip("'") for line in lines.split(" - ")]
         answered = lines[: len(lines) // 2 * 2] if isinstance(lines, list) else []
         yield number, {"messages": _messages(answered), "category": path.stem}
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hftrain.corpus.prose import prose
+from hftrain.corpus.records import UNKNOWN_LICENSE
 
 PACKAGES = {
     "accelerate": "accelerate",
@@ -63,7 +64,7 @@ PACKAGES = {
 """Module -> distribution. What hftrain's core dependencies bring on every platform, and nothing
 that an optional extra brings: installing one must not change the corpus."""
 
-LEFT_OUT_FOLDERS = frozenset("tests test testing _vendor _vendored vendor __pycache__".split())
+LEFT_OUT_FOLDERS = frozenset({"tests", "test", "testing", "_vendor", "_vendored", "vendor", "__pycache__"})
 """Tests describe cases, not things; vendored copies belong to other packages."""
 
 SHORTEST_CHARS = 20
@@ -121,11 +122,11 @@ def package_license(distribution: str) -> str:
     """The licence that a distribution states in a line: expression, field, or classifier."""
     about = importlib.metadata.metadata(distribution)
     for field in ("License-Expression", "License"):
-        stated = (about.get(field) or "").strip()
+        stated = about[field].strip() if field in about else ""
         if stated and "\n" not in stated:  # else it is the licence itself
             return stated
-    stated_classes = [line for line in about.get_all("Classifier", []) if line.startswith("License ::")]
-    return stated_classes[0].rsplit(" :: ", 1)[-1] if stated_classes else "unknown"
+    classes = [line for line in about.get_all("Classifier", []) if line.startswith("License ::")]
+    return classes[0].rsplit(" :: ", 1)[-1] if classes else UNKNOWN_LICENSE
 
 
 def python_files(package: InstalledPackage) -> list[Path]:
@@ -195,4 +196,3 @@ def _module_name(package: InstalledPackage, path: Path) -> str:
         return package.module
     parts = path.relative_to(package.root).with_suffix("").parts
     return ".".join((package.module, *(part for part in parts if part != "__init__")))
-

@@ -55,6 +55,8 @@ class Funnel:
             "detail": detail,
         }
         kept = self._examples.setdefault(rule, [])
+        if any(each["id"] == example["id"] for each in kept):
+            return
         kept.append(example)
         kept.sort(key=lambda each: each["id"])
         del kept[EXAMPLES_PER_RULE:]
@@ -62,7 +64,7 @@ class Funnel:
     def top_reasons(self, count: int = 3) -> str:
         """The rules that dropped most, for a message."""
         most = self._dropped.most_common(count)
-        return ", ".join(f"{rule} {dropped:,}" for rule, dropped in most) or "nothing was dropped"
+        return ", ".join(f"{rule} {dropped:,}" for rule, dropped in most) or "nothing"
 
     def as_json(self) -> dict[str, Any]:
         """The whole account.
@@ -99,4 +101,3 @@ class Funnel:
             account["in"] += seen
             account["kept"] += self._kept_by_source[source]
         return listed
-

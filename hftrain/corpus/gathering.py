@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -82,15 +82,13 @@ class Gathering:
             DataError: A record is no conversation, or a data set cannot be had.
         """
         for source, records in self._opened(entries, CONVERSATIONS):
-            convert = functools.partial(
-                conversation_row, source=source.name, license=source.license or self.license
-            )
+            convert = functools.partial(conversation_row, source=source.name, license=source.license or self.license)
             yield from _rows(source, records, convert)
 
     def _opened(self, entries: Sequence[str], kind: str) -> Iterator[tuple[Source, Records]]:
         for entry in entries:
-            if entry == places.INSTALLED_DOCS and kind == DOCUMENTS:
-                opened = _installed_docs(self.text_column)
+            if kind == DOCUMENTS and places.is_installed_docs(entry):
+                opened = _installed_docs(places.packages_of(entry), self.text_column)
             elif entry == places.CHATTERBOT and kind == CONVERSATIONS:
                 opened = _chatterbot()
             elif entry.startswith(places.HUB):
@@ -143,8 +141,8 @@ def _rows(source: Source, records: Records, convert: Callable[..., Row | None]) 
         )
 
 
-def _installed_docs(text_column: str) -> Iterator[tuple[Source, Records]]:
-    for module, distribution in docstrings.PACKAGES.items():
+def _installed_docs(packages: Mapping[str, str], text_column: str) -> Iterator[tuple[Source, Records]]:
+    for module, distribution in packages.items():
         name = f"{places.INSTALLED_DOCS}/{module}"
         package = docstrings.find_package(module, distribution)
         if package is None:
@@ -154,9 +152,7 @@ def _installed_docs(text_column: str) -> Iterator[tuple[Source, Records]]:
         yield source, _package_records(package, source, text_column)
 
 
-def _package_records(
-    package: docstrings.InstalledPackage, source: Source, text_column: str
-) -> Records:
+def _package_records(package: docstrings.InstalledPackage, source: Source, text_column: str) -> Records:
     number = itertools.count(1)
     for path in docstrings.python_files(package):
         try:
@@ -202,9 +198,7 @@ def _hub_records(place: places.HubPlace) -> Records:
     from datasets.exceptions import DatasetsError
 
     try:
-        rows = load_dataset(
-            place.repo, place.config, split=place.split, revision=place.revision, streaming=True
-        )
+        rows = load_dataset(place.repo, place.config, split=place.split, revision=place.revision, streaming=True)
         yield from enumerate(itertools.islice(rows, place.first_rows), start=1)
     except (DatasetsError, OSError, ValueError) as error:
         raise DataError(
@@ -224,8 +218,7 @@ def check_found(kind: str, found: int, entries: Sequence[str], sources: Sequence
         return
     looked = [source for source in sources if source.kind == kind]
     said = "".join(
-        f"\n  {source.name}: {source.unreadable or 'no text in it'}"
-        f" ({source.empty} empty rows, {source.broken} broken)"
+        f"\n  {source.name}: {source.unreadable or 'no text in it'} ({source.empty} empty rows, {source.broken} broken)"
         for source in looked[:20]
     )
     more = f"\n  and {len(looked) - 20} more" if len(looked) > 20 else ""
@@ -235,9 +228,7 @@ def check_found(kind: str, found: int, entries: Sequence[str], sources: Sequence
     )
 
 
-def summary_of(
-    sources: Sequence[Source], documents: int, conversations: int
-) -> dict[str, int]:
+def summary_of(sources: Sequence[Source], documents: int, conversations: int) -> dict[str, int]:
     """The headline numbers of raw/: what was kept, what was read, what could not be."""
     return {
         "documents": documents,

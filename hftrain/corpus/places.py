@@ -1,6 +1,7 @@
 """Where a corpus comes from: the entries of ``collect.text`` and ``collect.conversations``.
 
     installed-docs, chatterbot       embedded: part of the installation, no download
+    installed-docs/networkx          the documentation of one package
     tales/, book.txt, rows.jsonl.gz  a folder or file
     hub:owner/name@REVISION          a data set of the Hugging Face Hub at a fixed commit
     hub:owner/name@REVISION:SPLIT    one of its splits; ``train[:50000]`` reads so many rows
@@ -67,6 +68,18 @@ def parse_hub(entry: str) -> HubPlace:
     )
 
 
+def is_installed_docs(entry: str, embedded: str = INSTALLED_DOCS) -> bool:
+    """Whether an entry asks for ``installed-docs``, or for ``installed-docs/PACKAGE``."""
+    return embedded == INSTALLED_DOCS == entry.partition("/")[0]
+
+
+def packages_of(entry: str) -> dict[str, str]:
+    """Module -> distribution of the packages that such an entry names; none if it is not known."""
+    module = entry.partition("/")[2]
+    known = docstrings.PACKAGES
+    return {name: known[name] for name in known if module in ("", name)}
+
+
 def readable_files(folder: Path, *, tables_only: bool = False) -> list[Path]:
     """The files of a folder that can be read, in the order of their relative names.
 
@@ -86,9 +99,7 @@ def readable_files(folder: Path, *, tables_only: bool = False) -> list[Path]:
     return sorted(regular, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def problems_of(
-    field: str, entries: Sequence[str], embedded: str, *, tables_only: bool = False
-) -> list[str]:
+def problems_of(field: str, entries: Sequence[str], embedded: str, *, tables_only: bool = False) -> list[str]:
     """What is wrong with the entries of a field, each as a full sentence."""
     problems = []
     for entry in entries:
@@ -97,7 +108,7 @@ def problems_of(
                 parse_hub(entry)
             except ConfigError as error:
                 problems.append(f"{field}: {error}")
-        elif entry == embedded:
+        elif entry == embedded or is_installed_docs(entry, embedded):
             problems += _embedded_problems(field, entry)
         else:
             problems += _path_problems(field, entry, embedded, tables_only)
@@ -108,8 +119,8 @@ def outside_of(entries: Sequence[str]) -> dict[str, str]:
     """What the entries stand for today: name -> digest of contents, version, or revision."""
     found: dict[str, str] = {}
     for entry in entries:
-        if entry == INSTALLED_DOCS:
-            packages = docstrings.PACKAGES.values()
+        if is_installed_docs(entry):
+            packages = packages_of(entry).values()
             versions = {name: docstrings.package_version(name) for name in packages}
             found[entry] = digest_value(versions)
         elif entry == CHATTERBOT:
@@ -125,6 +136,11 @@ def outside_of(entries: Sequence[str]) -> dict[str, str]:
 
 
 def _embedded_problems(field: str, entry: str) -> list[str]:
+    if is_installed_docs(entry) and not packages_of(entry):
+        return [
+            f"{field}: {entry} is not one of the packages whose documentation is read. Needed: "
+            f"{INSTALLED_DOCS}, or {INSTALLED_DOCS}/ with one of {', '.join(docstrings.PACKAGES)}. Mend the name."
+        ]
     if entry == CHATTERBOT and docstrings.package_version(CHATTERBOT_DISTRIBUTION) is None:
         return [
             f"{field}: {CHATTERBOT!r} needs the package {CHATTERBOT_DISTRIBUTION}, which is not "
@@ -151,10 +167,7 @@ def _path_problems(field: str, entry: str, embedded: str, tables_only: bool) -> 
             "file, a folder, or hub:owner/name@REVISION. Mend the path."
         ]
     kinds = "" if tables_only else ".txt .md "
-    return [
-        f"{said} Needed: {kinds}.jsonl .csv (each also .gz) or .parquet. "
-        "Convert it, or name another."
-    ]
+    return [f"{said} Needed: {kinds}.jsonl .csv (each also .gz) or .parquet. Convert it, or name another."]
 
 
 def _short_name(path: Path) -> str:

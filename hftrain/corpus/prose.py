@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 KEPT_DIRECTIVES = frozenset(
-    "note warning tip important caution hint attention danger error admonition rubric topic".split()
+    {"note", "warning", "tip", "important", "caution", "hint", "attention", "danger", "error", "admonition", "topic"}
 )
 """Directives whose body is prose for a reader; every other one goes, body and all."""
 
@@ -136,13 +136,9 @@ def _without_empty_sections(lines: list[str]) -> Iterator[str]:
         for number, line in enumerate(lines)
         if number and UNDERLINE.match(line) and lines[number - 1].strip()
     }
-    kept = [
-        (number in headings, line.rstrip())
-        for number, line in enumerate(lines)
-        if not UNDERLINE.match(line)
-    ]
+    kept = [(number in headings, line.rstrip()) for number, line in enumerate(lines) if not UNDERLINE.match(line)]
     following: tuple[bool, str] | None = None
-    result = []
+    result: list[str] = []
     for is_heading, line in reversed(kept):
         if not line:
             result.append(line)
@@ -179,7 +175,7 @@ def _joined(lines: list[str]) -> Iterator[str]:
 CUTS = (
     (("```", "~~~"), _without_fences),
     ((">>>",), _without_doctests),
-    (("::", "..", ), _without_blocks),
+    (("::", ".."), _without_blocks),
     (("\n",), _without_code),
     (("\n",), _without_empty_sections),
 )

@@ -78,7 +78,7 @@ def _whole_text(file: BinaryIO) -> str:
 
 
 def _json_lines(file: BinaryIO, broken: Callable[[str], None]) -> Records:
-    """Lines end at ``\\n`` alone: strings may hold U+2028 and the like as they are."""
+    """Lines end at LF alone: strings may hold U+2028 and the like as they are."""
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue

@@ -41,6 +41,7 @@ def document_row(
         record: A JSON object, a table row, or a file's text under ``text_column``.
         where: Names the record in errors, such as ``tales.jsonl, row 3``.
         source: Used where the record names no ``source``.
+        text_column: The record's field that holds the text.
         license: Used where the record names no ``license``.
 
     Raises:
@@ -67,9 +68,7 @@ def document_row(
     }
 
 
-def origin(
-    record: Mapping[str, object], *, source: str, license: str | None, used: frozenset[str]
-) -> dict[str, str]:
+def origin(record: Mapping[str, object], *, source: str, license: str | None, used: frozenset[str]) -> dict[str, str]:
     """The columns ``source``, ``license`` and ``meta``: all that the record says beside ``used``."""
     rest = {
         name: value
@@ -92,7 +91,7 @@ def json_text(value: Mapping[str, object]) -> str:
 def storable(text: str) -> str:
     """The same text, with lone surrogates (which UTF-8 cannot hold) as U+FFFD.
 
-    JSON's ``\\ud83d\\ude00`` is one character for its reader; the half of it alone is none.
+    JSON writes characters outside the basic plane as two halves; one half alone is no character.
     """
     if not SURROGATE.search(text):
         return text

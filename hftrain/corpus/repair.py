@@ -8,7 +8,7 @@ from ftfy.badness import is_bad
 from ftfy.chardata import CONTROL_CHARS, LIGATURES, WIDTH_MAP
 
 INVISIBLE = {
-    **dict.fromkeys((*range(0x00, 0x09), *range(0x0E, 0x20), *range(0x7F, 0xA0))),
+    **dict.fromkeys((*range(0x09), *range(0x0E, 0x20), *range(0x7F, 0xA0))),
     **dict.fromkeys((0x200B, 0x2060, *range(0x202A, 0x202F), *range(0x2066, 0x206A))),
     0x0B: "\n",
     0x0C: "\n",
@@ -20,6 +20,11 @@ CONFIG = ftfy.TextFixerConfig(uncurl_quotes=False, explain=False)
 """Curly quotes are typography, not damage."""
 
 TOUCHED_ASCII = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|&#?[0-9A-Za-z]{1,24};")
+
+
+UNUSUAL = re.compile("[^\x00-\x7f‘’“”–—…]")
+"""ftfy finds nothing in a line of ASCII and these: each pattern of its ``is_bad`` asks for at least
+one character of another kind. Most lines of a book are such."""
 
 
 def _any_of(codes: set[int]) -> str:
@@ -39,12 +44,15 @@ TOUCHED = re.compile(
 """All that a step other than ftfy's decoding of mojibake can change."""
 
 
-def repair(text: str) -> str:
-    """The text as it was meant: one Unicode form (NFC), line ends ``\\n``, nothing invisible.
+HAS_INVISIBLE = re.compile(_any_of(set(INVISIBLE)))
 
-    HTML entities are read only where no ``<`` shows that
-    the text is about HTML. Lines that no step could change do not pass through ftfy, which is
-    slow: an ASCII line holds no mojibake, and ftfy decodes only where ``is_bad`` says so.
+
+def repair(text: str) -> str:
+    """The text as it was meant: one Unicode form (NFC), one kind of line end, nothing invisible.
+
+    HTML entities are read only where no ``<`` shows that the text is about HTML. Lines that no step
+    could change do not pass through ftfy, which is slow: an ASCII line holds no mojibake, and ftfy
+    decodes only where its ``is_bad`` says so.
     """
     if text.isascii() and not TOUCHED_ASCII.search(text):
         return text.strip()
@@ -52,14 +60,19 @@ def repair(text: str) -> str:
     lines = text.split("\n")
     ends = ["\n"] * (len(lines) - 1) + [""]
     fixed = "".join(_fixed(line + end, config) for line, end in zip(lines, ends, strict=True))
-    return unicodedata.normalize("NFC", fixed.translate(INVISIBLE)).strip()
+    if HAS_INVISIBLE.search(fixed):
+        # Taking a character out from between two others can bring them together as one.
+        fixed = unicodedata.normalize("NFC", fixed.translate(INVISIBLE))
+    return fixed.strip()
 
 
 def _fixed(line: str, config: ftfy.TextFixerConfig) -> str:
     if line.isascii():
-        needs_ftfy = TOUCHED_ASCII.search(line)
+        needs_ftfy = bool(TOUCHED_ASCII.search(line))
     else:
-        needs_ftfy = (
-            TOUCHED.search(line) or is_bad(line) or not unicodedata.is_normalized("NFC", line)
+        needs_ftfy = bool(
+            TOUCHED.search(line)
+            or (UNUSUAL.search(line) and is_bad(line))
+            or not unicodedata.is_normalized("NFC", line)
         )
     return ftfy.fix_text(line, config) if needs_ftfy else line

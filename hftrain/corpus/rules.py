@@ -15,7 +15,7 @@ from functools import partial
 Rule = tuple[str, Callable[[str], str | None]]
 """A name to count by, and text -> what is wrong, or None. Later rules join the list."""
 
-STOP_WORDS = frozenset("the be to of and that have with".split())
+STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
 
 BULLET = re.compile(r"\s*(?:[-*•‣▪●]|\d{1,3}[.)])\s")
 SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]*_`]*(?:\s|$)")
@@ -23,9 +23,11 @@ CODE_SIGNS = "{}[]<>|\\=_^~#@$%&/;"
 LETTERLESS_WORD = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])+(?!\S)")
 WEB_BOILERPLATE = re.compile(
     r"lorem ipsum|(?:enable|requires?|turn on|disabled?) java ?script|java ?script (?:is|must be) "
-    r"(?:disabled|enabled)|(?:we|site) uses? cookies",
-    re.IGNORECASE,
+    r"(?:disabled|enabled)|(?:we|site) uses? cookies"
 )
+WEB_WORDS = ("ipsum", "script", "cookies")
+"""One of these is in all that the pattern finds; looking for them is ten times as fast."""
+
 SHORT_WORDS = 30
 """Up to here a good text may lack a stop word or a full stop, or say some words over again."""
 
@@ -105,7 +107,10 @@ def repeated_words(text: str, *, maximum_share: float) -> str | None:
 
 def web_boilerplate(text: str) -> str | None:
     """What a site says instead of its page. C4: any page with "lorem ipsum" or "javascript"."""
-    found = WEB_BOILERPLATE.search(text)
+    lowered = text.lower()
+    if not any(word in lowered for word in WEB_WORDS):
+        return None
+    found = WEB_BOILERPLATE.search(lowered)
     return f"says {found[0]!r}" if found else None
 
 

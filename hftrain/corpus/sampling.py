@@ -27,8 +27,9 @@ def write_sample(
     All rows pass through ``scratch`` on disk; memory holds ``largest_rows`` ids.
 
     Args:
-        folder, features: As for ``storage.write_rows``.
+        folder: Where the sample goes.
         rows: Each with an ``id``.
+        features: The columns of ``rows``.
         largest_rows: None keeps all rows.
         scratch: A folder of our own; removed before this returns.
 
@@ -49,4 +50,3 @@ def write_sample(
     del everything
     shutil.rmtree(scratch)
     return written
-

@@ -43,6 +43,8 @@ DATE = re.compile(r"\d{4}[-./]\d{1,2}[-./]\d{1,2}")
 
 IPV4 = re.compile(r"(?<![\w.+-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
 IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}|:){1,7}(?![\w:])")
+DIGIT_DOT_DIGIT = re.compile(r"\d\.\d")
+HEX_BETWEEN_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
 SAYS_VERSION = re.compile(r"(version|release|section|chapter|v|\bver\.?|[<>=~!]=?|§)\s*$", re.I)
 SAYS_ADDRESS = re.compile(r"\b(ip|ipv4|address(es)?|host|server|gateway|dns|ping)\W{0,3}(\w+\W{1,3})?$", re.I)
 VERSION_LIKE_BELOW = 100
@@ -97,8 +99,9 @@ def _scrub_ip(text: str, found: Counter[str]) -> str:
         found["ip"] += 1
         return PLACEHOLDERS["ip"]
 
-    text = IPV4.sub(replaced, text)
-    return IPV6.sub(replaced, text) if ":" in text else text
+    if DIGIT_DOT_DIGIT.search(text):
+        text = IPV4.sub(replaced, text)
+    return IPV6.sub(replaced, text) if HEX_BETWEEN_COLONS.search(text) else text
 
 
 def _is_a_hosts_address(candidate: str, before: str) -> bool:

@@ -37,6 +37,7 @@ CONVERSATION_FEATURES = Features(
 )
 """One conversation a row, in the shape that chat templates and TRL read."""
 
+STATE_FILE = "state.json"
 DATA_FILE = "data-00000-of-00001.arrow"
 BATCH_ROWS = 1024
 BATCH_CHARS = 4_000_000
@@ -101,6 +102,9 @@ class RowWriter:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / STATE_FILE).unlink(missing_ok=True)  # nothing opens before all is written
+        info = {"features": self._features.to_dict(), "citation": "", "description": ""}
+        _write_text(self._folder / "dataset_info.json", info | {"homepage": "", "license": ""})
         self._file = _HashingFile((self._folder / DATA_FILE).open("wb"))
         self._stream = pa.ipc.new_stream(pa.PythonFile(self._file, mode="w"), self._schema)
         return self
@@ -113,16 +117,14 @@ class RowWriter:
             self._flush()
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is None and (self._batch or self.row_count == 0):
-            self._flush()  # a stream with no batch at all cannot be made into a Dataset
-        self._stream.close()
-        self._file.really_close()
+        try:
+            if kind is None and (self._batch or self.row_count == 0):
+                self._flush()  # a stream with no batch at all cannot be made into a Dataset
+        finally:
+            self._stream.close()
+            self._file.really_close()
         if kind is None:
-            _write_text(self._folder / "state.json", _state(self._file.hexdigest()[:16]))
-            info = {"features": self._features.to_dict(), "citation": "", "description": ""}
-            _write_text(
-                self._folder / "dataset_info.json", info | {"homepage": "", "license": ""}
-            )
+            _write_text(self._folder / STATE_FILE, _state(self._file.hexdigest()[:16]))
 
     def _flush(self) -> None:
         batch = _to_arrow(self._batch, self._schema, self._folder, first_row=self.row_count)
@@ -166,9 +168,7 @@ def _size_chars(value: object) -> int:
     return 8
 
 
-def _to_arrow(
-    batch: list[Mapping[str, object]], schema: pa.Schema, folder: Path, first_row: int
-) -> pa.RecordBatch:
+def _to_arrow(batch: list[Mapping[str, object]], schema: pa.Schema, folder: Path, first_row: int) -> pa.RecordBatch:
     columns = set(schema.names)
     for offset, row in enumerate(batch):
         if row.keys() != columns:

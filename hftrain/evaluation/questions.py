@@ -10,14 +10,14 @@ from hftrain.errors import DataError
 from hftrain.models.generation import Answer, answer_prompts
 from hftrain.models.loading import context_tokens, load_causal_lm, parameter_count
 from hftrain.models.scoring import score_answers, score_texts
-from hftrain.tokens.chat import encode_conversation, load_tokenizer, prompt_of
+from hftrain.tokens.chat import Messages, encode_conversation, load_tokenizer, prompt_of
 
 
 @dataclass(frozen=True)
 class Answered:
     """One model's numbers, and its answers to the fixed prompts."""
 
-    numbers: dict[str, float]
+    numbers: dict[str, float | None]
     samples: list[str]
 
 
@@ -67,19 +67,29 @@ class Questions:
             )
         ]
         own, samples = answers[: len(talks)], answers[len(talks) :]
-        judged = [
-            [*prompt, {"role": "assistant", "content": answer.text}]
-            for prompt, answer in zip(prompts, own, strict=True)
-        ]
-        rewards = score_conversations(self.reward, self.reward_tokenizer, judged)
         numbers = {
             "parameters": parameter_count(model),
             "bits_per_byte": text.bits_per_byte,
             "answer_nats": score_answers(model, tokenizer, talks).nats_per_token,
-            "reward": rewards.double().mean().item(),
+            "reward": self._reward(prompts, own),
             **_habits(own),
         }
         return Answered(numbers=numbers, samples=[answer.text for answer in samples])
+
+    def _reward(self, prompts: Sequence[Messages], answers: Sequence[Answer]) -> float | None:
+        """The mean reward of the answers that ended by themselves; None where none did.
+
+        The reward is read at the end of a turn, and has seen no answer without one: of an unfinished answer it says
+        nothing.
+        """
+        judged = [
+            [*prompt, {"role": "assistant", "content": answer.text}]
+            for prompt, answer in zip(prompts, answers, strict=True)
+            if answer.ended
+        ]
+        if not judged:
+            return None
+        return float(score_conversations(self.reward, self.reward_tokenizer, judged).double().mean())
 
 
 def _habits(answers: Sequence[Answer]) -> dict[str, float]:

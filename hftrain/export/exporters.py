@@ -1,6 +1,6 @@
 """One exporter per family of formats: may it be written, write it, load it back and measure it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,8 +33,8 @@ class Exporter(Protocol):
 
     def measure(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, sample: Sample
-    ) -> Mapping[str, Measured]:
-        """Load the format from disk and measure it: runtime -> numbers, the format's own runtime last."""
+    ) -> Measured:
+        """Load the format from disk, in every runtime that knows it, and measure it."""
 
 
 class Safetensors:
@@ -51,10 +51,9 @@ class Safetensors:
 
     def measure(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, sample: Sample
-    ) -> Mapping[str, Measured]:
+    ) -> Measured:
         """Load the folder with plain transformers."""
-        loaded = measure_in_transformers(load_causal_lm(folder), load_tokenizer(folder), sample)
-        return {"transformers": loaded}
+        return measure_in_transformers(load_causal_lm(folder), load_tokenizer(folder), sample)
 
 
 def exporter_for(name: str) -> Exporter:
@@ -86,26 +85,23 @@ def check_model(names: Sequence[str], model: PreTrainedModel, tokenizer: PreTrai
         raise ConfigError("\n".join(dict.fromkeys(problems)))
 
 
-def judge(name: str, folder: Path, full: Measured, found: Mapping[str, Measured]) -> dict[str, Any]:
-    """The summary of one format: size, and what it costs in each runtime; its own runtime's numbers lead.
+def judge(name: str, folder: Path, full: Measured, found: Measured) -> dict[str, Any]:
+    """The summary of one format: its size, what it costs, and what loads it.
 
     Raises:
         ArtifactError: In one of the runtimes it is too far from the full model.
     """
-    runtimes = {}
-    for runtime, measured in found.items():
-        check_quality(name, runtime, measured.bits_per_byte, full.bits_per_byte)
-        runtimes[runtime] = {
-            "bits_per_byte": measured.bits_per_byte,
-            "ratio": measured.bits_per_byte / full.bits_per_byte,
-            "greedy_agreement": greedy_agreement(full, measured),
-        }
-    own = list(found)[-1]
+    read_by = {}
+    for runtime, bits_per_byte in {found.runtime: found.bits_per_byte, **found.read_by}.items():
+        check_quality(name, runtime, bits_per_byte, full.bits_per_byte)
+        read_by[runtime] = bits_per_byte / full.bits_per_byte
     return {
         "bytes": bytes_below(folder),
         "weight_bytes": bytes_below(folder, exporter_for(name).weights),
-        **runtimes[own],
-        "measured_with": own,
-        "loads_with": list(found),
-        "runtimes": runtimes,
+        "bits_per_byte": found.bits_per_byte,
+        "ratio": read_by[found.runtime],
+        "greedy_agreement": greedy_agreement(full, found),
+        "measured_with": found.runtime,
+        "loads_with": sorted(read_by),
+        "ratios": read_by,
     }

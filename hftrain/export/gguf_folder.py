@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from transformers import (
 from hftrain.errors import ArtifactError
 from hftrain.export.gguf_model import ARCHITECTURES, FILE, check_gguf, write_gguf
 from hftrain.export.llama_cpp import LlamaCpp
-from hftrain.export.measurement import Measured, Sample, end_tokens, measure_in_transformers, until_end
+from hftrain.export.measurement import Measured, Sample, end_tokens, until_end
+from hftrain.models.scoring import score_texts
 from hftrain.runtime import device
 from hftrain.tokens.chat import Messages, encode_prompt, encode_text
 from hftrain.tokens.vocabulary import PROBES
@@ -57,22 +59,22 @@ class GgufFolder:
 
     def measure(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, sample: Sample
-    ) -> Mapping[str, Measured]:
+    ) -> Measured:
         """Load the file in each runtime that knows it, check its tokens and its template, then measure.
 
         Raises:
             ArtifactError: A runtime splits text in another way, or renders conversations in another way.
         """
-        found = {}
+        read_by = {}
         if ARCHITECTURES[model.config.model_type].read_by_transformers(model.config):
             loaded, its_tokenizer = read_gguf(folder)
             check_splits(f"{folder}, in transformers", tokenizer, partial(encode_text, its_tokenizer), sample.texts)
-            found["transformers"] = measure_in_transformers(loaded, tokenizer, sample)
+            score = score_texts(loaded, tokenizer, sample.texts, row_tokens=sample.row_tokens)
+            read_by["transformers"] = score.bits_per_byte
         llama = LlamaCpp(folder / FILE)
         check_splits(f"{folder}, in llama.cpp", tokenizer, llama.tokens, sample.texts)
         check_template(f"{folder}, in llama.cpp", tokenizer, llama)
-        found["llama.cpp"] = measure_in_llama_cpp(llama, tokenizer, sample)
-        return found
+        return replace(measure_in_llama_cpp(llama, tokenizer, sample), read_by=read_by)
 
 
 def read_gguf(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
@@ -93,6 +95,7 @@ def measure_in_llama_cpp(llama: LlamaCpp, tokenizer: PreTrainedTokenizerFast, sa
     began = time.perf_counter()
     made = llama.continue_greedily(prompts[0], new_tokens=sample.answer_tokens, stop_at_end=False)
     return Measured(
+        runtime="llama.cpp",
         bits_per_byte=score.bits_per_byte,
         answers=tuple(until_end(answer, end_tokens(tokenizer)) for answer in answers),
         tokens_per_second=len(made) / (time.perf_counter() - began),

@@ -5,6 +5,7 @@ tensor after another, so that memory holds one converted tensor at a time.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +29,8 @@ PRECISIONS = MappingProxyType(
     }
 )
 """Precision of the matrices; vectors and tables of positions stay in 32 bits, as in llama.cpp's own files."""
+
+LARGEST = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,12 @@ def write_gguf(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path:
     add_vocabulary(writer, tokenizer, model.config.vocab_size)
     for name, weight in _weights(model, architecture):
         _announce(writer, name, weight, _kind(name, weight, matrices))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    for name, weight in _weights(model, architecture):
-        writer.write_tensor_data(_stored(name, weight, _kind(name, weight, matrices)))
-    writer.close()
+    with closing(writer):
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for name, weight in _weights(model, architecture):
+            writer.write_tensor_data(_stored(name, weight, _kind(name, weight, matrices)))
 
 
 def rotated_in_pairs(weight: np.ndarray, heads: int) -> np.ndarray:
@@ -157,9 +160,9 @@ def _announce(writer: gguf.GGUFWriter, name: str, weight: np.ndarray, kind: gguf
 
 def _stored(name: str, weight: np.ndarray, kind: gguf.GGMLQuantizationType) -> np.ndarray:
     largest = float(np.abs(weight).max())
-    if not largest <= np.finfo(np.float16).max:
+    if not largest <= LARGEST:
         raise ArtifactError(
-            f"export, {name}: its largest weight is {largest}. Weights of at most {np.finfo(np.float16).max} fit. "
+            f"export, {name}: its largest weight is {largest:g}. Weights of at most {LARGEST:g} fit into 16 bits. "
             "A model that diverged has such weights: lower the learning rate and train again."
         )
     return np.ascontiguousarray(quantize(np.ascontiguousarray(weight), kind))

@@ -20,8 +20,12 @@ from hftrain.tokens.packing import encode_documents
 FORCED = 1e9
 """A bias on one token's logit that leaves the sampler no other choice."""
 
+LIKELY = 64
 EVERY = 1 << 30
-"""More candidates than any vocabulary has tokens."""
+"""How many candidates are asked for where one is not enough: as a rule few are, and more than a vocabulary has."""
+
+BYTES_PER_THREAD = 100_000_000
+"""A thread is used for each so many bytes of weights: with less to do, threads mostly wait for each other."""
 
 
 class LlamaCpp:
@@ -38,7 +42,8 @@ class LlamaCpp:
         """
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = torch.get_num_threads()
+        threads = min(torch.get_num_threads(), 1 + path.stat().st_size // BYTES_PER_THREAD)
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
         parameters.fit_params = False  # it would shorten the context where memory is short
         parameters.warmup = False
         parameters.cache_ram_mib = 0  # one conversation after the other: the live cache is enough
@@ -78,10 +83,15 @@ class LlamaCpp:
 
         llama.cpp reports the probability, as it was before any bias, of the token that it chose; a bias chooses it.
         It reports none where the text would end inside a character. Then ``plain``, a token that is a whole character,
-        is chosen instead, and ``target`` is looked up among all.
+        is chosen instead, and ``target`` is looked up among the likely ones, then among all.
         """
-        report = self._report(ids, forced=target, candidates=1) or self._report(ids, forced=plain, candidates=EVERY)
-        return -float(next(each["logprob"] for each in report if each["id"] == target))
+        for forced, candidates in ((target, 1), (plain, LIKELY), (plain, EVERY)):
+            for each in self._report(ids, forced=forced, candidates=candidates):
+                if each["id"] == target:
+                    return -float(each["logprob"])
+        raise ArtifactError(
+            f"llama.cpp: gives token {target} no probability. Export the file again, and look at its size."
+        )
 
     def score(self, tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], *, row_tokens: int) -> TextScore:
         """What `hftrain.models.scoring.score_texts` computes, in the same windows, by llama.cpp."""
@@ -101,14 +111,14 @@ class LlamaCpp:
     def _report(self, ids: Sequence[int], *, forced: int, candidates: int) -> list[dict[str, Any]]:
         request = {
             "prompt": list(ids),
-            "n_predict": 1,
+            "max_tokens": 1,
             "temperature": -1,
             "logit_bias": [[forced, FORCED]],
-            "n_probs": candidates,
+            "logprobs": candidates,
             "cache_prompt": True,
         }
-        reports = self._post("/completion", request).get("completion_probabilities") or []
-        return [each for report in reports for each in (report, *report["top_logprobs"])]
+        made = self._server.handle_completions(request)["choices"][0].get("logprobs") or {"content": []}
+        return [each for report in made["content"] for each in (report, *report["top_logprobs"])]
 
     def _post(self, address: str, request: dict[str, Any]) -> Any:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}

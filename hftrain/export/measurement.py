@@ -2,8 +2,8 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Measured:
-    """One model in one runtime."""
+    """One model in the runtime that it is made for."""
 
+    runtime: str
     bits_per_byte: float
     answers: tuple[tuple[int, ...], ...]
     """Token ids of the greedy answer to each prompt, up to and with the first end token."""
     tokens_per_second: float
     """Greedy generation of one row. Depends on the machine."""
+    read_by: Mapping[str, float] = field(default_factory=dict)
+    """Bits per byte in other runtimes that load the same files."""
 
 
 def draw_sample(
@@ -85,12 +88,15 @@ def draw_sample(
     return Sample(texts, prompts or PROMPTS, min(context - 1, LONGEST_ROW_TOKENS), answer_tokens)
 
 
-def measure_in_transformers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sample: Sample) -> Measured:
+def measure_in_transformers(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sample: Sample, *, runtime: str = "transformers"
+) -> Measured:
     """Bits per byte, greedy answers and speed of a model that transformers runs."""
     score = score_texts(model, tokenizer, sample.texts, row_tokens=sample.row_tokens)
     answers = answer_prompts(model, tokenizer, sample.prompts, new_tokens=sample.answer_tokens, temperature=0, seed=0)
     ends = end_tokens(tokenizer)
     return Measured(
+        runtime=runtime,
         bits_per_byte=score.bits_per_byte,
         answers=tuple(until_end(answer[0].tokens, ends) for answer in answers),
         tokens_per_second=_generated_per_second(model, tokenizer, sample),
@@ -124,7 +130,6 @@ def bytes_below(folder: Path, pattern: str = "**/*") -> int:
 
 
 def _generated_per_second(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sample: Sample) -> float:
-    """Of two runs the faster: the first also pays for what is made once."""
     ids = torch.tensor([encode_prompt(tokenizer, sample.prompts[0])], device=model.device)
     how = GenerationConfig(
         max_new_tokens=sample.answer_tokens,
@@ -133,14 +138,11 @@ def _generated_per_second(model: PreTrainedModel, tokenizer: PreTrainedTokenizer
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    seconds = []
     generator: Any = model
     with torch.inference_mode():
-        for _ in range(2):
-            began = time.perf_counter()
-            generator.generate(ids, attention_mask=torch.ones_like(ids), generation_config=how)
-            seconds.append(time.perf_counter() - began)
-    return sample.answer_tokens / min(seconds)
+        began = time.perf_counter()
+        generator.generate(ids, attention_mask=torch.ones_like(ids), generation_config=how)
+        return sample.answer_tokens / (time.perf_counter() - began)
 
 
 def _excerpts(folder: Path, text_bytes: int, drawing: random.Random) -> Iterator[str]:

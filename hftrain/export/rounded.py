@@ -1,7 +1,6 @@
 """Models with matrices rounded to 8 or 4 bits by bitsandbytes; tables, norms and the output layer stay in 32."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -64,11 +63,11 @@ class Rounded:
 
     def measure(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, sample: Sample
-    ) -> Mapping[str, Measured]:
+    ) -> Measured:
         """Load the folder with plain transformers, which calls bitsandbytes."""
         drop_notices()
-        loaded = measure_in_transformers(load_causal_lm(folder), load_tokenizer(folder), sample)
-        return {"transformers with bitsandbytes": loaded}
+        loaded, its_tokenizer = load_causal_lm(folder), load_tokenizer(folder)
+        return measure_in_transformers(loaded, its_tokenizer, sample, runtime="transformers with bitsandbytes")
 
 
 def row_widths(model: PreTrainedModel) -> dict[str, int]:

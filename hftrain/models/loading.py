@@ -14,11 +14,16 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from transformers.utils.logging import disable_progress_bar
+
 from hftrain.errors import ArtifactError, ConfigError
 from hftrain.runtime import device
 from hftrain.tokens.chat import END_OF_TEXT
 from hftrain.tokens.vocabulary import check_saved, save_tokenizer
 
+
+# A bar for the tenth of a second in which a model is read or written would only break the lines of our own.
+disable_progress_bar()
 
 SMALL_LLAMA: Mapping[str, Any] = {
     "model_type": "llama",
@@ -103,6 +108,8 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: 
     if getattr(model, "generation_config", None) is not None and model.can_generate():
         model.generation_config = _generation_config(tokenizer)
     model.save_pretrained(out)
+    for path in Path(out).glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors gives its own file to its owner alone
     save_tokenizer(tokenizer, out)
     check_saved(tokenizer, out)
 

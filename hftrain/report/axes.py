@@ -53,9 +53,20 @@ def round_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     return [index * step for index in range(first, last + 1)]
 
 
+def ticks_inside(low: float, high: float) -> list[float]:
+    """Round ticks that do not leave the range, three or more where it has any width."""
+    for wanted in (5, 8, 12):
+        ticks = round_ticks(low, high, wanted)
+        edge = 1e-9 * (ticks[-1] - ticks[0])
+        inside = [tick for tick in ticks if low - edge <= tick <= high + edge]
+        if len(inside) > 2:
+            break
+    return inside
+
+
 def tick_texts(ticks: Sequence[float], *, is_share: bool = False) -> list[str]:
     """The ticks written alike: with the decimals of their step, or ``k``, ``M``, a power of ten."""
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+    step = ticks[1] - ticks[0] if len(ticks) > 1 else abs(sum(ticks)) or 1.0
     if is_share:
         decimals = max(0, -math.floor(math.log10(100 * step) + 1e-9))
         return [f"{100 * tick:.{decimals}f} %".replace("-", "−") for tick in ticks]

@@ -38,7 +38,6 @@ def lines(
         return nothing(title)
     drawn = [point for pieces in runs.values() for piece in pieces for point in piece]
     head, top = heading(title, y_label, list(runs) if len(runs) > 1 else [])
-    x_ticks = axes.round_ticks(min(x for x, _ in drawn), max(x for x, _ in drawn))
     heights = [y for _, y in drawn] + list(levels.values()) + list(y_shows)
     y_ticks = axes.round_ticks(min(heights), max(heights))
     texts = axes.tick_texts(y_ticks, is_share=y_is_share)
@@ -47,11 +46,13 @@ def lines(
     # x ends where the data end: a tick past it would promise steps that were never taken.
     x_low, x_high = min(x for x, _ in drawn), max(x for x, _ in drawn)
     if x_low == x_high:
-        x_low, x_high = x_ticks[0], x_ticks[-1]
+        x_low, x_high = x_low - 1, x_high + 1
+    x_ticks = axes.ticks_inside(x_low, x_high)
+    if all(x == int(x) for x, _ in drawn):
+        x_ticks = [tick for tick in x_ticks if tick == round(tick)]
     x = Scale(x_low, x_high, left, WIDTH - 46)
     y = Scale(y_ticks[0], y_ticks[-1], bottom, top)
-    inside = [tick for tick in x_ticks if x_low - 1e-9 <= tick <= x_high + 1e-9]
-    parts = [head, axes.grid(x, y, inside, y_ticks, x_label=x_label, y_is_share=y_is_share)]
+    parts = [head, axes.grid(x, y, x_ticks, y_ticks, x_label=x_label, y_is_share=y_is_share)]
     parts += [_reference(name, level, x, y) for name, level in levels.items()]
     parts += [_curve(pieces, x, y, index, dots) for index, pieces in enumerate(runs.values())]
     parts.append(_last_values(list(runs.values()), x, y, y_is_share))
@@ -102,7 +103,7 @@ def binned(
     y_ticks = axes.round_ticks(0, max(max(share) for share in shares.values()))
     left = max(axes.text_width(text) for text in axes.tick_texts(y_ticks, is_share=True)) + 10
     x, y = Scale(sides[0], sides[-1], left, WIDTH - 8), Scale(0, y_ticks[-1], bottom, top)
-    x_ticks = [t for t in axes.round_ticks(sides[0], sides[-1]) if sides[0] <= t <= sides[-1]]
+    x_ticks = axes.ticks_inside(sides[0], sides[-1])
     parts = [head, axes.grid(x, y, x_ticks, y_ticks, x_label=x_label, y_is_share=True)]
     parts += [_steps(share, sides, x, y, index) for index, share in enumerate(shares.values())]
     if mark is not None:
@@ -144,7 +145,7 @@ def _brief(value: float, is_share: bool) -> str:
         return f"{100 * value:.{0 if value >= 0.1 else 1}f} %".replace("-", "−")
     if value and not 1e-3 <= abs(value) < 1e4:
         return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
-    decimals = 2 if not value else min(max(2 - math.floor(math.log10(abs(value))), 0), 4)
+    decimals = 2 if not value else min(max(2 - math.floor(math.log10(abs(value))), 0), 3)
     return f"{value:.{decimals}f}".replace("-", "−")
 
 

@@ -40,13 +40,13 @@ def bars(
 
 
 def funnel(total: float, drops: Mapping[str, float], *, title: str, unit: str, kept_as: str = "kept") -> Plot:
-    """How a total shrinks by what each rule drops, in the order in which the rules ran.
+    """How a total shrinks by what each rule drops, in the order given.
 
     What a rule took stands where it was taken, as in a waterfall; what is left stands below.
     """
     head, top = heading(title, unit, [])
     wide = min(max(axes.text_width(name) for name in [*drops, "came in", kept_as]), 150) + 8
-    scale = Scale(0, max(total, 1), wide, WIDTH - 104)
+    scale = Scale(0, max(total, 1), wide, WIDTH - 110)
     rows: list[tuple[str, float, float, int]] = [("came in", 0, total, 5)]
     left = total
     for name, dropped in drops.items():
@@ -57,7 +57,7 @@ def funnel(total: float, drops: Mapping[str, float], *, title: str, unit: str, k
     for row, (name, start, length, series) in enumerate(rows):
         middle = top + 10 + 22 * row
         reach = scale(start + length) - scale(start)
-        share = f"{100 * length / total:.1f} %" if total else "–"
+        share = "100 %" if length == total else f"{100 * length / total:.1f} %" if total else "–"
         parts.append(label(wide - 8, middle + 4, fitting(name, 150), anchor="end"))
         parts.append(bar(scale(start), middle, max(reach, 1.5 if length else 0), series))
         sign = "−" if series == 1 else ""

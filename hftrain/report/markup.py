@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 # A language model may well emit these; a browser shows nothing for them. Tab and newline stay.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_MANY_NEWLINES = re.compile(r"\n{4,}")
 _EMPTY_TAGS = frozenset({"br", "meta", "hr"})
 
 
@@ -83,8 +84,9 @@ def clip(text: object, limit_chars: int = 700) -> str:
 
 
 def sample(text: object, limit_chars: int = 700) -> Markup:
-    """A text of the corpus or of a model, shown as it is with its line breaks."""
-    return div("sample", clip(text, limit_chars))
+    """A text of the corpus or of a model, shown as it is; of many empty lines, only their number."""
+    shown = _MANY_NEWLINES.sub(lambda found: f"↵×{len(found[0])}\n", clip(text, limit_chars))
+    return div("sample", shown if shown.strip() else span("quiet", "nothing" if not shown else "only spaces"))
 
 
 def fold(summary: object, *contents: object, is_open: bool = False) -> Markup:

@@ -78,7 +78,7 @@ def _text_card(run: Run) -> Markup:
     uniform, unigram = summary.get("uniform_bits_per_byte"), summary.get("unigram_bits_per_byte")
     return _card(
         "base",
-        "It learned to write",
+        "The base model continues text",
         _Number(summary, "heldout_bits_per_byte", "bits per byte"),
         "Bits the base model needs for a byte of text it never saw; lower is better. Uniform knows nothing "
         f"({decimal(uniform, 2)}), unigram only how often tokens occur ({decimal(unigram, 2)}).",
@@ -90,7 +90,7 @@ def _answer_card(run: Run) -> Markup:
     summary = run["chat"].summary
     return _card(
         "chat",
-        "It learned to answer",
+        "The chat model answers",
         _Number(summary, "heldout_answer_nats", "nats per token"),
         "Surprise at held-out answers; lower is better. Answers that end by themselves: "
         f"{moved(summary, 'ended_share', percent, 0)}.",
@@ -102,7 +102,7 @@ def _reward_card(run: Run) -> Markup:
     reach = summary.get("heldout_accuracy_interval")
     return _card(
         "reward",
-        "It learned what is preferred",
+        "The reward model tells better from worse",
         _Number(summary, "heldout_accuracy", "of pairs", percent, 0),
         "Held-out pairs in which the reward model prefers the better answer; chance is 50 %. "
         f"95 % interval: {interval(reach)}.",
@@ -116,7 +116,7 @@ def _policy_card(run: Run) -> Markup:
     gain, reach = signed(summary.get("heldout_reward_gain")), summary.get("heldout_reward_gain_interval")
     return _card(
         "policy",
-        "It learned to please",
+        "The policy is rewarded",
         _Number(summary, "heldout_reward", "reward"),
         f"The reward model's score on held-out prompts; higher is better. Gain {gain} (95 % interval "
         f"{interval(reach, 'signed')}) at a KL of {decimal(summary.get('heldout_kl'), 2)} nats from the chat model.",

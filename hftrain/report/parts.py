@@ -100,7 +100,9 @@ def growth(made: Artifact, options: Options) -> Markup | None:
     """What a model made of the same prompts as training went on, one block a prompt."""
     by_prompt: dict[str, list[Mapping[str, Any]]] = {}
     for row in made.rows("samples.jsonl"):
-        by_prompt.setdefault(str(row.get("prompt", MISSING)), []).append(row)
+        seen = by_prompt.setdefault(str(row.get("prompt", MISSING)), [])
+        if not seen or seen[-1].get("step") != row.get("step"):
+            seen.append(row)
     blocks: list[Markup] = []
     for prompt, rows in list(by_prompt.items())[: options.sample_rows]:
         lines = [

@@ -20,7 +20,13 @@ from hftrain.report.reading import Artifact, as_list
 MOST_RANKED_PROMPTS = 5000
 PPO_CURVES = (
     ("reward", "Reward", "reward", (), "The reward model's mean score for the answers of an update."),
-    ("kl", "KL from the chat model", "nats per answer", (0,), "How far the policy has moved away."),
+    (
+        "kl",
+        "KL from the chat model",
+        "nats per answer",
+        (0,),
+        "How far the policy has moved away, estimated from its answers.",
+    ),
     ("entropy", "Entropy", "nats per token", (0,), "How undecided it is; near zero it says one thing only."),
     ("answer_tokens", "Answer length", "tokens", (0,), "A reward that grows with length alone is a trap."),
     ("ended_share", "Answers that end", "share", (0, 1), "Answers cut by the token limit have no ending."),
@@ -171,12 +177,7 @@ def policy(made: Artifact, options: Options) -> Markup:
                     "tokens per answer",
                     moved(summary, "answer_tokens", decimal, 1),
                 ),
-                (
-                    "updates",
-                    count(summary.get("updates")),
-                    f"{count(summary.get('episodes'))} answers",
-                ),
-                ("stopped by", _words(summary.get("stopped_by"))),
+                ("updates", count(summary.get("updates")), _training_end(summary)),
             ),
             figures(
                 figure(
@@ -195,6 +196,10 @@ def policy(made: Artifact, options: Options) -> Markup:
             growth(made, options),
         ]
     )
+
+
+def _training_end(summary: Mapping[str, Any]) -> str:
+    return f"{count(summary.get('episodes'))} answers; stopped by {_words(summary.get('stopped_by'))}"
 
 
 def _budget(summary: Mapping[str, Any]) -> str:

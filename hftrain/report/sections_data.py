@@ -27,6 +27,7 @@ def collected(raw: Artifact, options: Options) -> Markup:
     rows = [
         (
             clip(row.get("name"), 80),
+            clip(row.get("license"), 40),
             count(row.get("documents")),
             size_in_bytes(row.get("bytes")),
             _known_as(row),
@@ -39,7 +40,6 @@ def collected(raw: Artifact, options: Options) -> Markup:
             facts(
                 ("documents", count(summary.get("documents"))),
                 ("conversations", count(summary.get("conversations"))),
-                ("text", size_in_bytes(sum(map(_size, sources)))),
                 (
                     "sources",
                     count(len(sources)),
@@ -48,7 +48,7 @@ def collected(raw: Artifact, options: Options) -> Markup:
             ),
             fold(
                 f"The {len(rows)} largest of {len(sources)} sources" if len(rows) < len(sources) else "All sources",
-                table(("source", "documents", "size", "version or digest"), rows),
+                table(("source", "licence", "rows", "size", "version or digest"), rows, numeric_from=2),
             )
             if rows
             else None,

@@ -41,7 +41,8 @@ def pretraining(base: Artifact, options: Options) -> Markup:
                         },
                     ),
                     "The bits that the model needs to write down a byte of text it never trained on. "
-                    "Below “unigram” it knows more than how often each token occurs.",
+                    "Below “unigram” it knows more than how often each token occurs. While it trains, a part of "
+                    "the text is measured; the numbers above are on all of it.",
                 ),
                 _loss(metrics, "How surprised the model is by the next token of its training text."),
             ),

@@ -7,15 +7,17 @@ from hftrain.report import plots
 from hftrain.report.markup import Markup, clip, div, fold, join, note, sample, span, table, tag
 from hftrain.report.numbers import (
     MISSING,
+    NEAR,
     count,
     decimal,
     duration,
     is_number,
     percent,
+    short_count,
     size_in_bytes,
 )
 from hftrain.report.parts import Options, facts, figure, figures
-from hftrain.report.reading import Artifact, Run, as_mapping, at
+from hftrain.report.reading import Artifact, Run, as_mapping, at, objects_in
 
 BETTER = {
     "bits_per_byte": ("bits per byte, held-out text", min),
@@ -42,7 +44,7 @@ def evaluation(made: Artifact, options: Options) -> Markup:
         for name in dict.fromkeys(names)
         if any(is_number(numbers.get(name)) for numbers in models.values())
     ]
-    shown = "Every model of the run by the same measures; the best of a row is set bold."
+    shown = "The best of a row is set bold. Answers are the likeliest ones here, and sampled ones in training."
     return join(
         [
             join([table(("measure", *models), rows), note(shown)]) if rows else None,
@@ -53,11 +55,8 @@ def evaluation(made: Artifact, options: Options) -> Markup:
 
 def export(made: Artifact, options: Options) -> Markup:
     """What each format costs in bytes and in quality."""
-    formats = {
-        name: numbers
-        for name, numbers in as_mapping(made.summary.get("formats")).items()
-        if isinstance(numbers, Mapping)
-    }
+    found = objects_in(made.summary.get("formats"))
+    formats = dict(sorted(found.items(), key=lambda one: -_size(one[1])))
     speeds = {name: _speed(made.manifest, name) for name in formats}
     rows = [
         (
@@ -153,14 +152,16 @@ def _compared(name: str, values: list[Any]) -> list[object]:
         tag("b", text) if best is not None and value == best else text
         for text, value in zip(written, values, strict=True)
     ]
-    arrow = {min: " ↓", max: " ↑"}.get(better, "") if better is not None else ""
+    arrow = {min: f"{NEAR}↓", max: f"{NEAR}↑"}.get(better, "") if better is not None else ""
     return [title + arrow, *cells]
 
 
 def _written(name: str, value: object) -> str:
     if name.endswith("share") or "accuracy" in name or name == "distinct_2":
         return percent(value, 1)
-    return count(value) if isinstance(value, int) else decimal(value)
+    if name.endswith("tokens"):
+        return decimal(value, 1)
+    return short_count(value) if isinstance(value, int) else decimal(value)
 
 
 def _answers(samples: Mapping[str, Any]) -> Markup | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hftrain.artifacts import stage, write_json, write_jsonl
 from hftrain.config import StageConfig
-from hftrain.runtime import log, progress
+from hftrain.runtime import progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,10 +14,10 @@ class CollectConfig(StageConfig):
 
     text: tuple[str, ...] = ("installed-docs",)
     """Places of documents: ``installed-docs`` (the docstrings of the packages installed beside
-    hftrain), files or folders (.txt and .md: one document each; .jsonl, .csv, .parquet: one a row;
-    .gz of these but parquet), ``hub:owner/name@REVISION`` with optional ``:split``,
-    ``:split[:ROWS]`` or ``:config:split``. README, LICENSE and SOURCE texts beside tables are
-    passed over."""
+    hftrain; ``installed-docs/networkx`` for those of one), files and folders (.txt and .md: one
+    document each; .jsonl, .csv, .parquet: one a row; all but parquet also as .gz), and
+    ``hub:owner/name@REVISION`` with optional ``:split``, ``:split[:ROWS]`` or ``:config:split``.
+    README, LICENSE and SOURCE texts beside tables are passed over."""
 
     conversations: tuple[str, ...] = ("chatterbot",)
     """Places of conversations: ``chatterbot`` (the package chatterbot-corpus), and files, folders
@@ -46,9 +46,7 @@ class CollectConfig(StageConfig):
         from hftrain.corpus import places
 
         problems = places.problems_of("collect.text", self.text, places.INSTALLED_DOCS)
-        problems += places.problems_of(
-            "collect.conversations", self.conversations, places.CHATTERBOT, tables_only=True
-        )
+        problems += places.problems_of("collect.conversations", self.conversations, places.CHATTERBOT, tables_only=True)
         if not self.text:
             problems.append(
                 "collect.text: empty. At least one place of documents is needed. "
@@ -57,9 +55,7 @@ class CollectConfig(StageConfig):
         for name in ("max_documents", "max_conversations"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                problems.append(
-                    f"collect.{name}: {value}. At least 1 is needed. Remove the key to keep all."
-                )
+                problems.append(f"collect.{name}: {value}. At least 1 is needed. Remove the key to keep all.")
         return problems
 
 
@@ -97,6 +93,4 @@ def collect(config: CollectConfig, *, out: Path) -> None:
     if config.conversations:
         check_found("conversations", conversations, config.conversations, gathering.sources)
     write_jsonl(out / "sources.jsonl", [source.as_row() for source in gathering.sources])
-    summary = summary_of(gathering.sources, documents, conversations)
-    write_json(out / "summary.json", summary)
-    log.info("collect: %(documents)d documents, %(conversations)d conversations", summary)
+    write_json(out / "summary.json", summary_of(gathering.sources, documents, conversations))

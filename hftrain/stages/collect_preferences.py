@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from hftrain.config import StageConfig
 from hftrain.errors import DataError
 
 if TYPE_CHECKING:
-    from hftrain.alignment.preferences import PairCounts, RankedPrompt
+    from hftrain.alignment.preferences import PairCounts, QuestionCounts, RankedPrompt
 
 HELDOUT_PROMPTS_SHARE = 0.25
 """Held-out prompts asked for each training prompt asked."""
@@ -78,9 +79,7 @@ class CollectPreferencesConfig(StageConfig):
 
 
 @stage(makes="preferences", reads=("chat", "corpus"))
-def collect_preferences(
-    config: CollectPreferencesConfig, *, chat: Path, corpus: Path, out: Path
-) -> None:
+def collect_preferences(config: CollectPreferencesConfig, *, chat: Path, corpus: Path, out: Path) -> None:
     """Write ranked answers and the pairs that come of them, held-out prompts apart."""
     from hftrain.alignment.preferences import PREFERENCE_FEATURES, PairCounts, pairs_of
     from hftrain.corpus.storage import write_rows
@@ -89,79 +88,58 @@ def collect_preferences(
         ranked, summary = _read_people(config.rankings)
     else:
         ranked, summary = _ask_model(config, chat, corpus)
-    counts = PairCounts()
+    counts = {split: PairCounts() for split in ranked}
     for split, prompts in ranked.items():
-        split_counts = PairCounts()
-        pairs = [
-            pair
-            for prompt in prompts
-            for pair in pairs_of(
-                prompt,
-                split_counts,
-                minimum_margin=config.minimum_margin,
-                limit=config.pairs_per_prompt,
-            )
-        ]
-        if not pairs:
-            raise _no_pairs(split, prompts, split_counts)
-        summary[f"pairs_{split}"] = write_rows(out / split, pairs, PREFERENCE_FEATURES)
-        counts.ties += split_counts.ties
-        counts.unfinished += split_counts.unfinished
-        counts.over_limit += split_counts.over_limit
-    write_jsonl(
-        out / "answers.jsonl", [_as_row(split, each) for split in ranked for each in ranked[split]]
-    )
-    write_json(
-        out / "summary.json",
-        summary
-        | _numbers(ranked)
-        | {
-            "ties_dropped": counts.ties,
-            "unfinished_pairs_dropped": counts.unfinished,
-            "pairs_over_limit_dropped": counts.over_limit,
-        },
-    )
+        made = (
+            pairs_of(each, counts[split], minimum_margin=config.minimum_margin, limit=config.pairs_per_prompt)
+            for each in prompts
+        )
+        summary[f"pairs_{split}"] = write_rows(out / split, chain.from_iterable(made), PREFERENCE_FEATURES)
+        if not summary[f"pairs_{split}"]:
+            raise _no_pairs(split, prompts, counts[split])
+    summary |= _numbers(ranked) | {
+        "ties_dropped": sum(each.ties for each in counts.values()),
+        "unfinished_pairs_dropped": sum(each.unfinished for each in counts.values()),
+        "pairs_over_limit_dropped": sum(each.over_limit for each in counts.values()),
+    }
+    write_jsonl(out / "answers.jsonl", [_as_row(split, each) for split in ranked for each in ranked[split]])
+    write_json(out / "summary.json", summary)
 
 
 def _ask_model(
     config: CollectPreferencesConfig, chat: Path, corpus: Path
 ) -> "tuple[dict[str, list[RankedPrompt]], dict[str, Any]]":
-    from hftrain.alignment.asking import ask, fitting
-    from hftrain.alignment.preferences import choose, read_questions
-    from hftrain.corpus.storage import read_rows
+    from hftrain.alignment.asking import ask, prompt_room
+    from hftrain.alignment.preferences import draw, read_questions
+    from hftrain.corpus.splits import conversations_of
     from hftrain.models.loading import load_causal_lm
-    from hftrain.tokens.chat import load_tokenizer
+    from hftrain.tokens.chat import encode_prompt, load_tokenizer
 
     model, tokenizer = load_causal_lm(chat), load_tokenizer(chat)
-    conversations = {
-        split: read_rows(corpus / "conversations" / split) for split in ("train", "heldout")
-    }
-    questions = read_questions(
-        conversations["train"]["messages"], conversations["heldout"]["messages"]
-    )
-    found = {"train": questions.train, "heldout": questions.heldout}
-    limits = {"train": config.prompts, "heldout": _heldout_limit(config.prompts)}
-    ranked, too_long = {}, 0
-    for place, (split, known) in enumerate(found.items()):
-        usable = fitting(model, tokenizer, known, new_tokens=config.new_tokens)
-        too_long += len(known) - len(usable)
-        if not usable:
-            raise DataError(
-                f"corpus/conversations/{split}: none of {len(conversations[split])} conversations gives a prompt "
-                f"({questions.counts.without_prompt} of both splits have no answer, "
-                f"{questions.counts.seen_in_training} held-out prompts are also in train, {too_long} do not fit "
-                "beside new_tokens). Both splits need one. Add conversations, or lower new_tokens."
-            )
+    room = prompt_room(model, new_tokens=config.new_tokens)
+    questions = read_questions(conversations_of(corpus, "train"), conversations_of(corpus, "heldout"))
+    asked, ranked, too_long = {"train": questions.train, "heldout": questions.heldout}, {}, 0
+    for place, (split, known) in enumerate(asked.items()):
+        seed = (config.seed or 0) + place
+        drawn, unfit = draw(
+            known,
+            _limit(config.prompts, split),
+            seed=seed,
+            fits=lambda question: len(encode_prompt(tokenizer, question.prompt)) <= room,
+        )
+        too_long += unfit
+        if not drawn:
+            raise _no_prompts(split, questions.counts, too_long)
         ranked[split] = ask(
             model,
             tokenizer,
-            choose(usable, limits[split], seed=(config.seed or 0) + place),
+            drawn,
             answers_per_prompt=config.answers_per_prompt,
             new_tokens=config.new_tokens,
             temperature=config.temperature,
             judge=config.judge,
             options=config.judge_options,
-            seed=(config.seed or 0) + place,
+            seed=seed,
         )
     return ranked, {
         "answered_by": read_manifest(chat)["digest"],
@@ -184,33 +162,38 @@ def _read_people(path: Path) -> "tuple[dict[str, list[RankedPrompt]], dict[str, 
     return splits, {"answered_by": None, "judge": None, "rankings": digest_file(path)}
 
 
-def _heldout_limit(prompts: int | None) -> int | None:
-    return None if prompts is None else max(1, round(prompts * HELDOUT_PROMPTS_SHARE))
+def _limit(prompts: int | None, split: str) -> int | None:
+    return prompts if prompts is None or split == "train" else max(1, round(prompts * HELDOUT_PROMPTS_SHARE))
+
+
+def _no_prompts(split: str, counts: "QuestionCounts", too_long: int) -> DataError:
+    return DataError(
+        f"corpus/conversations/{split}: gives no prompt. Of both splits, {counts.without_prompt} conversations have no "
+        f"answer to a user, {counts.seen_in_training} held-out prompts are also in train, and {too_long} prompts leave "
+        "no room for new_tokens in the chat model's context. Both splits need a prompt. Add conversations, or lower "
+        "collect_preferences.new_tokens."
+    )
 
 
 def _no_pairs(split: str, prompts: "list[RankedPrompt]", counts: "PairCounts") -> DataError:
+    same = sum(each.duplicates for each in prompts)
     return DataError(
-        f"collect_preferences: no pair for {split} from {len(prompts)} prompts: {sum(each.duplicates for each in prompts)} "
-        f"answers were the same as another, {counts.ties} pairs differ by less than minimum_margin, {counts.unfinished} "
-        "hold an answer that did not end by itself. Training and measuring need pairs. Raise prompts, new_tokens or "
-        "temperature, lower minimum_margin, or train the chat model longer; give more rows if they are people's."
+        f"collect_preferences: no pair for {split} from {len(prompts)} prompts. {same} answers were the same as "
+        f"another, {counts.ties} pairs differ by less than minimum_margin, {counts.unfinished} hold an answer that did "
+        "not end by itself. Training and measuring need pairs. Raise prompts, new_tokens or temperature, lower "
+        "minimum_margin, or train the chat model longer; if they are people's, give more rows."
     )
 
 
 def _numbers(ranked: "Mapping[str, list[RankedPrompt]]") -> dict[str, Any]:
     """Counts and means over the distinct answers; null where people gave no scores."""
-    answers = {
-        split: [answer for each in prompts for answer in each.answers]
-        for split, prompts in ranked.items()
-    }
+    answers = {split: [answer for each in prompts for answer in each.answers] for split, prompts in ranked.items()}
     both = [*answers["train"], *answers["heldout"]]
     return {
         "prompts": sum(map(len, ranked.values())),
         "prompts_heldout": len(ranked["heldout"]),
         "answers": len(both),
-        "duplicates_collapsed": sum(
-            each.duplicates for prompts in ranked.values() for each in prompts
-        ),
+        "duplicates_collapsed": sum(each.duplicates for prompts in ranked.values() for each in prompts),
         "mean_score": _mean([each.score for each in both]),
         "mean_score_heldout": _mean([each.score for each in answers["heldout"]]),
         "ended_share": _mean([float(each.ended) for each in both]),
@@ -228,7 +211,6 @@ def _as_row(split: str, ranked: "RankedPrompt") -> dict[str, object]:
         "split": split,
         "prompt": list(ranked.prompt),
         "answers": [
-            {"text": each.text, "ended": each.ended, "score": each.score, "rank": each.rank}
-            for each in ranked.answers
+            {"text": each.text, "ended": each.ended, "score": each.score, "rank": each.rank} for each in ranked.answers
         ],
     }

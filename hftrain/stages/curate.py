@@ -1,5 +1,6 @@
 """Repair, deduplicate, judge and scrub what was collected; split it into train and held-out."""
 
+import functools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,9 +60,7 @@ class CurateConfig(StageConfig):
         ):
             value = getattr(self, name)
             if not 0 <= value <= 1:
-                problems.append(
-                    f"curate.{name}: {value}. A share from 0 to 1 is needed. Mend the number."
-                )
+                problems.append(f"curate.{name}: {value}. A share from 0 to 1 is needed. Mend the number.")
         problems += [
             f"curate.scrub: {kind!r} is not known. Needed: any of {', '.join(PLACEHOLDERS)}. "
             "Mend the name, or leave it out."
@@ -90,7 +89,7 @@ def curate(config: CurateConfig, *, raw: Path, out: Path) -> None:
         maximum_repeated_share=config.maximum_repeated_share,
         maximum_triple_share=config.maximum_triple_share,
     )
-    began = time.monotonic()
+    began = time.process_time()
     document_counts = curation.write_split(
         out,
         curation.curated_documents(
@@ -102,7 +101,7 @@ def curate(config: CurateConfig, *, raw: Path, out: Path) -> None:
         storage.DOCUMENT_FEATURES,
         heldout_share=config.heldout_share,
     )
-    seconds = time.monotonic() - began
+    seconds = time.process_time() - began
     conversation_counts = curation.write_split(
         out / "conversations",
         curation.curated_conversations(
@@ -113,15 +112,16 @@ def curate(config: CurateConfig, *, raw: Path, out: Path) -> None:
         storage.CONVERSATION_FEATURES,
         heldout_share=config.heldout_share,
     )
-    curation.check_split("documents", document_counts, documents, config.heldout_share)
-    if conversations.seen:
-        curation.check_split(
-            "conversations", conversation_counts, conversations, config.heldout_share
-        )
     account = {"documents": documents.as_json(), "conversations": conversations.as_json()}
-    write_json(out / "funnel.json", account)
+    write_json(out / "funnel.json", account)  # before the checks: their messages send the reader there
+    check_split = functools.partial(
+        curation.check_split, heldout_share=config.heldout_share, account=out / "funnel.json"
+    )
+    check_split("documents", document_counts, documents)
+    if conversations.seen:
+        check_split("conversations", conversation_counts, conversations)
     write_json(out / "summary.json", curation.summary_of(account, document_counts, conversation_counts))
-    record_measured(out, megabytes_per_second=round(documents.seen_bytes / 1e6 / seconds, 2))
+    record_measured(out, megabytes_per_core_second=round(documents.seen_bytes / 1e6 / seconds, 2))
 
 
 def _watched(folder: Path, unit: str) -> Iterator[dict[str, Any]]:
@@ -129,7 +129,5 @@ def _watched(folder: Path, unit: str) -> Iterator[dict[str, Any]]:
     from hftrain.corpus.storage import each_row, read_rows
 
     rows = read_rows(folder)
-    watched: Iterator[dict[str, Any]] = progress(
-        each_row(rows), total=len(rows), unit=unit, description="curate"
-    )
+    watched: Iterator[dict[str, Any]] = progress(each_row(rows), total=len(rows), unit=unit, description="curate")
     return watched

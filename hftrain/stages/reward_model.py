@@ -1,28 +1,29 @@
 """Train a reward model: one number for an answer, higher for the one that was preferred."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hftrain.artifacts import SCRATCH, read_json, stage, write_json
 from hftrain.config import StageConfig
+from hftrain.stages import OWNED_TRAINING
+
+# Rows are encoded and checked by hftrain, so that a score is read where PPO will read it.
+ROWS_DECIDE = frozenset({"max_length", "model_init_kwargs", "pad_token", "eos_token", "chat_template_path"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class RewardModelConfig(StageConfig):
     """How pairs become rows, and upstream's training arguments."""
 
-    UPSTREAM: ClassVar[dict[str, str]] = {"training": "trl.trainer.reward_config:RewardConfig"}
-    OWNED: ClassVar[dict[str, frozenset[str]]] = {
-        "training": frozenset(
-            {"max_length", "model_init_kwargs", "pad_token", "eos_token", "chat_template_path"}
-        )
-    }
+    UPSTREAM: ClassVar[Mapping[str, str]] = {"training": "trl.trainer.reward_config:RewardConfig"}
+    OWNED: ClassVar[Mapping[str, frozenset[str]]] = {"training": OWNED_TRAINING | ROWS_DECIDE}
 
     training: dict[str, Any] = field(
         default_factory=lambda: {
-            "num_train_epochs": 3,
-            "learning_rate": 3e-4,
+            "num_train_epochs": 1,
+            "learning_rate": 1e-3,
             "per_device_train_batch_size": 16,
             "lr_scheduler_type": "cosine",
             "warmup_steps": 0.1,
@@ -34,7 +35,7 @@ class RewardModelConfig(StageConfig):
     """Arguments of TRL's RewardConfig by their names."""
     max_row_tokens: int | None = None
     """A pair with a longer row is dropped and counted; None takes the chat model's context."""
-    maximum_dropped_share: float = 0.05
+    max_dropped_share: float = 0.05
     """Refuse when more than this share of a split's pairs is too long."""
     use_margins: bool = False
     """Ask for a score difference of at least the judge's margin (Touvron et al. 2023, arXiv:2307.09288)."""
@@ -47,9 +48,9 @@ class RewardModelConfig(StageConfig):
                 f"reward_model.max_row_tokens: {self.max_row_tokens}. 1 or more is needed. "
                 "Remove it to take the chat model's context."
             )
-        if not 0 <= self.maximum_dropped_share < 1:
+        if not 0 <= self.max_dropped_share < 1:
             found.append(
-                f"reward_model.maximum_dropped_share: {self.maximum_dropped_share}. "
+                f"reward_model.max_dropped_share: {self.max_dropped_share}. "
                 "A share from 0 to below 1 is needed. Change it."
             )
         return found
@@ -58,7 +59,8 @@ class RewardModelConfig(StageConfig):
 @stage(makes="reward", reads=("chat", "preferences"), every_process=True)
 def reward_model(config: RewardModelConfig, *, chat: Path, preferences: Path, out: Path) -> None:
     """Train the chat model's body under a scalar head on pairs, and measure it on held-out pairs."""
-    from trl import RewardConfig, RewardTrainer
+    from trl.trainer.reward_config import RewardConfig
+    from trl.trainer.reward_trainer import RewardTrainer
 
     from hftrain.alignment.reward import (
         load_reward_model,
@@ -86,7 +88,7 @@ def reward_model(config: RewardModelConfig, *, chat: Path, preferences: Path, ou
                 tokenizer,
                 context_tokens=context_tokens(model),
                 max_row_tokens=config.max_row_tokens,
-                maximum_dropped_share=config.maximum_dropped_share,
+                max_dropped_share=config.max_dropped_share,
             )
     train, heldout = read_rows(rows / "train"), read_rows(rows / "heldout")
     before = score_pairs(model, heldout)
@@ -105,7 +107,7 @@ def reward_model(config: RewardModelConfig, *, chat: Path, preferences: Path, ou
     )
     run_trainer(trainer, out, description="reward_model")
     if is_main_process():
-        save_model(model, tokenizer, out)
+        save_model(trainer.accelerator.unwrap_model(trainer.model), tokenizer, out)
         after = score_pairs(load_reward_model(out), heldout)
         write_json(out / "margins.json", margin_histogram(before, after))
         counts = read_json(rows / "counts.json")

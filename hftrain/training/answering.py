@@ -94,7 +94,7 @@ class AnswerWatch:
     def look(self, model: PreTrainedModel) -> tuple[Mapping[str, float], Sequence[Mapping[str, str]]]:
         """The nats of the held-out answers, and answers to the first prompts."""
         nats = score_answers(model, self.tokenizer, self.conversations).nats_per_token
-        some = self.conversations[:3]
+        some = list({prompt_of(talk)[-1]["content"]: talk for talk in reversed(self.conversations)}.values())[-3:]
         samples = [
             {"prompt": prompt_of(talk)[-1]["content"], "completion": answer.text}
             for talk, answer in zip(some, self._answers(model, some), strict=True)

@@ -9,6 +9,7 @@ import torch
 from transformers import TrainingArguments
 
 from hftrain.errors import ConfigError
+from hftrain.launch import check_joined
 from hftrain.runtime import process_count
 
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
@@ -20,6 +21,7 @@ DEFAULTS: Mapping[str, Any] = {
     "save_total_limit": 2,
     "dataloader_num_workers": 0,
     "dataloader_pin_memory": False,
+    "ddp_find_unused_parameters": False,
 }
 
 # TRL switches both on; on a CPU without native bf16 they make a step several times slower.
@@ -33,7 +35,8 @@ def training_arguments(
     """Make ``cls`` from the arguments given by name, its checkpoints under ``out/scratch``.
 
     Raises:
-        ConfigError: Upstream refuses a value, or a checkpoint would fall between two log lines.
+        ConfigError: Upstream refuses a value, a checkpoint would fall between two log lines, or the processes that
+            were started together would each train alone.
     """
     cpu = not torch.cuda.is_available()
     values = {**DEFAULTS, **(CPU_DEFAULTS if cpu else {}), **given}
@@ -44,7 +47,7 @@ def training_arguments(
         values.setdefault("ddp_backend", "gloo")
     known = {field.name for field in dataclasses.fields(cls)}
     try:
-        return cls(
+        made = cls(
             output_dir=str(out / "scratch"),
             seed=seed,
             use_cpu=cpu,
@@ -53,6 +56,8 @@ def training_arguments(
         )
     except (ValueError, TypeError, ImportError) as problem:
         raise ConfigError(f"{section}.training: upstream refuses it: {problem}") from problem
+    check_joined(made.world_size)
+    return made
 
 
 def _check_steps(values: Mapping[str, Any], section: str) -> None:

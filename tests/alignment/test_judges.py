@@ -15,9 +15,7 @@ def said(text: str, *, ended: bool = True, references: tuple[str, ...] = ()) -> 
     return Candidate(text, ended, references)
 
 
-def test_concise_gives_one_to_an_answer_of_the_target_length_that_ends_and_repeats_nothing() -> (
-    None
-):
+def test_concise_gives_one_to_an_answer_of_the_target_length_that_ends_and_repeats_nothing() -> None:
     assert concise(said("a fresh answer of five"), target_words=5) == 1.0
 
 
@@ -40,18 +38,16 @@ def test_concise_gives_nothing_to_an_empty_answer() -> None:
 
 
 def test_by_default_neither_silence_nor_one_word_nor_one_word_repeated_is_best() -> None:
-    best = concise(said("I think that a calm sea is a fine sight"))
-    poor = [concise(said(text)) for text in ("", "Yes", " ".join(["yes"] * 10))]
+    best = concise(said("A calm sea is my joy"))
+    poor = [concise(said(text)) for text in ("", "Yes", " ".join(["yes"] * 6))]
     assert best == 1.0
-    assert max(poor) < 0.2
+    assert max(poor) <= 0.2
 
 
 def test_chrf_of_worked_counts() -> None:
     # characters: precision 2/3, recall 2/2; bigrams ab, bc against ab: precision 1/2, recall 1/1
     precision, recall = (2 / 3 + 1 / 2) / 2, 1.0
-    assert chrf("a bc", "ab", order=2) == pytest.approx(
-        2 * precision * recall / (precision + recall)
-    )
+    assert chrf("a bc", "ab", order=2) == pytest.approx(2 * precision * recall / (precision + recall))
 
 
 def test_chrf_weighs_recall_by_the_square_of_beta() -> None:
@@ -65,9 +61,7 @@ def test_chrf_counts_a_repeated_character_as_often_as_the_reference_has_it() -> 
 
 
 @pytest.mark.parametrize(("text", "expected"), [("same words", 1.0), ("", 0.0), ("xyz", 0.0)])
-def test_chrf_is_one_for_the_same_text_and_nothing_without_a_common_character(
-    text: str, expected: float
-) -> None:
+def test_chrf_is_one_for_the_same_text_and_nothing_without_a_common_character(text: str, expected: float) -> None:
     assert chrf(text, "same words") == expected
 
 
@@ -77,9 +71,11 @@ def test_reference_takes_the_best_reference_and_gives_nothing_without_one() -> N
 
 
 def test_scores_come_in_the_order_of_the_answers_and_take_the_options() -> None:
-    assert score_answers(
-        "concise", {"target_words": 2}, [said("a"), said("a b"), said("a b c")]
-    ) == [0.5, 1.0, 0.666667]
+    assert score_answers("concise", {"target_words": 2}, [said("a"), said("a b"), said("a b c")]) == [
+        0.5,
+        1.0,
+        0.666667,
+    ]
 
 
 def test_equal_scores_share_the_better_rank() -> None:

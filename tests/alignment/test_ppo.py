@@ -1,5 +1,6 @@
 """Each repair against TRL's own class: what that does stands as an assertion beside what ours does."""
 
+import gc
 import inspect
 import json
 from collections.abc import Callable, Iterator
@@ -22,6 +23,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is d
 
 PROMPTS = [[5, 6, 7, 8], [9, 10, 11], [12, 13], [14, 15, 16, 17, 18], [19, 20, 21]]
 Make = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def quick_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRL collects garbage twice an update, which takes longer than an update of these models."""
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)
 
 
 @pytest.fixture
@@ -387,6 +394,24 @@ def test_prompts_are_repeated_to_fill_a_batch(make: Make) -> None:
     assert trainer.prompts(1).shape[0] == 8
 
 
+# Repair: lower precision.
+
+
+@pytest.mark.parametrize(("cls", "used"), [(PPOTrainer, "no"), (RepairedPPOTrainer, "bf16")])
+def test_bf16_is_used(make: Make, cls: type, used: str) -> None:
+    assert make(cls, bf16=True).accelerator.mixed_precision == used
+
+
+def test_an_update_in_bf16_is_near_the_one_in_fp32(make: Make) -> None:
+    found = []
+    for bf16 in (False, True):
+        trainer = make(bf16=bf16, total_episodes=4)
+        trainer.train()
+        found.append(trainer.state.log_history[0])
+    assert found[1]["entropy"] == pytest.approx(found[0]["entropy"], rel=0.02)
+    assert found[1]["entropy"] != found[0]["entropy"]
+
+
 # Bounded divergence.
 
 
@@ -438,6 +463,16 @@ def test_a_cut_run_gives_way_to_the_same_policy(make: Make, tmp_path: Path) -> N
     again.train(resume_from_checkpoint=str(checkpoints(tmp_path / "scratch")[-1]))
     assert same_weights(again.policy, whole.policy)
     assert again.outcome() == whole.outcome()
+
+
+def test_a_callback_can_end_training(make: Make) -> None:
+    class EndAfterTwo(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_training_stop = state.global_step == 2
+
+    trainer = make(callbacks=[EndAfterTwo()])
+    trainer.train()
+    assert (trainer.outcome()["updates"], trainer.outcome()["stopped_by"]) == (2, "callback")
 
 
 # Trouble.

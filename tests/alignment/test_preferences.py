@@ -5,7 +5,7 @@ from hftrain.alignment.preferences import (
     Question,
     RankedAnswer,
     RankedPrompt,
-    choose,
+    draw,
     pairs_of,
     prompt_key,
     rank_by_judge,
@@ -16,16 +16,11 @@ PROMPT = [{"role": "user", "content": "Hi"}]
 
 
 def conversation(*texts: str) -> list[dict[str, str]]:
-    return [
-        {"role": "user" if place % 2 == 0 else "assistant", "content": text}
-        for place, text in enumerate(texts)
-    ]
+    return [{"role": "user" if place % 2 == 0 else "assistant", "content": text} for place, text in enumerate(texts)]
 
 
 def ranked(*answers: tuple[str, float | None, int], ended: bool = True) -> RankedPrompt:
-    return RankedPrompt(
-        PROMPT, tuple(RankedAnswer(text, ended, score, rank) for text, score, rank in answers)
-    )
+    return RankedPrompt(PROMPT, tuple(RankedAnswer(text, ended, score, rank) for text, score, rank in answers))
 
 
 def texts_of(pairs: list[dict[str, object]]) -> list[tuple[str, str]]:
@@ -59,27 +54,36 @@ def test_a_held_out_prompt_that_training_asks_too_is_left_out() -> None:
 
 def test_a_conversation_without_an_answer_to_a_user_gives_no_prompt() -> None:
     alone = [conversation("Hi"), [{"role": "assistant", "content": "Hello"}]]
-    after_system = [
-        [{"role": "system", "content": "Be kind"}, {"role": "assistant", "content": "Hello"}]
-    ]
+    after_system = [[{"role": "system", "content": "Be kind"}, {"role": "assistant", "content": "Hello"}]]
     questions = read_questions(alone + after_system, [])
     assert questions.train == []
     assert questions.counts.without_prompt == 3
 
 
-def test_choosing_keeps_the_order_and_depends_on_the_seed_alone() -> None:
-    questions = [Question([{"role": "user", "content": str(number)}], ()) for number in range(50)]
-    first, again, other = (choose(questions, 5, seed=seed) for seed in (1, 1, 2))
+def numbered(count: int) -> list[Question]:
+    return [Question([{"role": "user", "content": str(number)}], ()) for number in range(count)]
+
+
+def test_drawing_keeps_the_order_and_depends_on_the_seed_alone() -> None:
+    questions = numbered(50)
+    first, again, other = (draw(questions, 5, seed=seed, fits=lambda _: True)[0] for seed in (1, 1, 2))
     assert first == again != other
+    assert len(first) == 5
     assert first == sorted(first, key=questions.index)
-    assert choose(questions, None, seed=1) == choose(questions, 99, seed=1) == questions
+
+
+def test_without_a_limit_all_that_fit_are_drawn_and_the_others_counted() -> None:
+    def is_short(question: Question) -> bool:
+        return len(question.prompt[0]["content"]) == 1
+
+    assert draw(numbered(14), None, seed=1, fits=is_short) == (numbered(10), 4)
+    assert draw(numbered(14), 99, seed=1, fits=is_short) == (numbered(10), 4)
+    assert len(draw(numbered(14), 10, seed=1, fits=is_short)[0]) == 10
 
 
 def test_equal_answers_of_a_prompt_are_collapsed_and_counted() -> None:
     answers = [("one two", True), ("one", True), ("one two", True), ("one two", False)]
-    made = rank_by_judge(
-        Question(PROMPT, ()), answers, judge="concise", options={"target_words": 2}
-    )
+    made = rank_by_judge(Question(PROMPT, ()), answers, judge="concise", options={"target_words": 2})
     assert [(each.text, each.ended, each.score, each.rank) for each in made.answers] == [
         ("one two", True, 1.0, 1),
         ("one", True, 0.5, 2),
@@ -105,9 +109,7 @@ def test_a_tie_makes_no_pair_even_where_no_margin_is_asked() -> None:
 
 def test_an_answer_that_did_not_end_by_itself_is_in_no_pair() -> None:
     counts = PairCounts()
-    answers = RankedPrompt(
-        PROMPT, (RankedAnswer("done", True, 0.9, 1), RankedAnswer("cut", False, 0.1, 2))
-    )
+    answers = RankedPrompt(PROMPT, (RankedAnswer("done", True, 0.9, 1), RankedAnswer("cut", False, 0.1, 2)))
     assert pairs_of(answers, counts, minimum_margin=0.0, limit=6) == []
     assert counts == PairCounts(unfinished=1)
 
@@ -126,9 +128,7 @@ def test_without_scores_the_margin_is_the_difference_of_the_ranks() -> None:
         minimum_margin=0.1,
         limit=6,
     )
-    assert [
-        (pair["margin"], *texts) for pair, texts in zip(pairs, texts_of(pairs), strict=True)
-    ] == [
+    assert [(pair["margin"], *texts) for pair, texts in zip(pairs, texts_of(pairs), strict=True)] == [
         (2.0, "a", "c"),
         (2.0, "b", "c"),
     ]

@@ -15,9 +15,7 @@ ASKED = [{"role": "user", "content": "Hi"}]
 
 def file_of(folder: Path, *rows: object) -> Path:
     path = folder / "rankings.jsonl"
-    path.write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-    )
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
@@ -28,12 +26,8 @@ def people(*answers: tuple[str, int]) -> tuple[RankedAnswer, ...]:
 @pytest.mark.parametrize("prompt", ["Hi", ASKED])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_pair_may_hold_texts_or_messages(tmp_path: Path, prompt: object, wrapped: bool) -> None:
-    chosen, rejected = (
-        [{"role": "assistant", "content": text}] if wrapped else text for text in ("Hello", "What")
-    )
-    path = file_of(
-        tmp_path, {"prompt": prompt, "chosen": chosen, "rejected": rejected, "source": "us"}
-    )
+    chosen, rejected = ([{"role": "assistant", "content": text}] if wrapped else text for text in ("Hello", "What"))
+    path = file_of(tmp_path, {"prompt": prompt, "chosen": chosen, "rejected": rejected, "source": "us"})
     assert read_rankings(path) == [RankedPrompt(ASKED, people(("Hello", 1), ("What", 2)))]
 
 
@@ -45,12 +39,8 @@ def test_ranks_and_order_say_the_same_in_two_ways(tmp_path: Path) -> None:
 
 
 def test_ranks_may_tie_and_equal_answers_are_kept_at_the_better_rank(tmp_path: Path) -> None:
-    path = file_of(
-        tmp_path, {"prompt": "Hi", "answers": ["a", "b", "a", "c"], "ranking": [3, 1, 1, 1]}
-    )
-    assert read_rankings(path) == [
-        RankedPrompt(ASKED, people(("b", 1), ("a", 1), ("c", 1)), duplicates=1)
-    ]
+    path = file_of(tmp_path, {"prompt": "Hi", "answers": ["a", "b", "a", "c"], "ranking": [3, 1, 1, 1]})
+    assert read_rankings(path) == [RankedPrompt(ASKED, people(("b", 1), ("a", 1), ("c", 1)), duplicates=1)]
 
 
 def test_packed_files_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
@@ -99,9 +89,7 @@ RANKED = {"prompt": "Hi", "answers": ["a", "b"]}
         (RANKED | {"order": [1, 2]}, "row 2, order: [1, 2]. Each place from 0 to 1"),
     ],
 )
-def test_a_wrong_row_is_refused_by_file_row_and_field(
-    tmp_path: Path, row: object, named: str
-) -> None:
+def test_a_wrong_row_is_refused_by_file_row_and_field(tmp_path: Path, row: object, named: str) -> None:
     path = file_of(tmp_path, GOOD, row)
     with pytest.raises(DataError) as refusal:
         read_rankings(path)
@@ -124,9 +112,7 @@ def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
 
 def test_a_tenth_of_the_prompts_is_held_out_whatever_their_answers() -> None:
     def asked(number: int, answer: str) -> RankedPrompt:
-        return RankedPrompt(
-            [{"role": "user", "content": f"Question {number}"}], people((answer, 1))
-        )
+        return RankedPrompt([{"role": "user", "content": f"Question {number}"}], people((answer, 1)))
 
     heldout = [number for number in range(1000) if is_heldout(asked(number, "a"))]
     assert 70 < len(heldout) < 130

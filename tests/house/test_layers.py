@@ -6,7 +6,7 @@ import pytest
 
 ROOMS = ["corpus", "tokens", "models", "training", "alignment", "evaluation", "export", "serving", "report"]
 GROUND = {
-    "errors", "config", "given", "fitting", "upstream", "files", "sources", "artifacts", "lineage", "runtime", "launch",
+    "errors", "config", "given", "fitting", "upstream", "files", "sources", "artifacts", "lineage", "manifests", "runtime", "launch",
     "presets", "cli",
 }  # fmt: skip
 DOORS = {

@@ -92,19 +92,26 @@ class Life:
         write_jsonl(folder / "sources.jsonl", rows)
 
     def _corpus(self, folder: Path) -> None:
-        write_json(folder / "summary.json", {})
-        drops = {
-            "exact_duplicate": 3120,
-            "too_few_words": 8804,
-            "mostly_symbols": 212,
-            "no_sentence": 1490,
-            "licence": 7,
+        dropped = {"exact_duplicate": 3120, "too_few_words": 8804, "too_much_code": 212, "no_sentence": 1490}
+        example = {"id": "a1", "source": self._text("numpy"), "text": "x = 1\n" * 90, "detail": self._text("8 words")}
+        documents = {
+            "in": 39120,
+            "in_bytes": 28_000_000,
+            "kept": 25494,
+            "kept_bytes": 22_400_000,
+            "dropped": {
+                self._text(rule): {"documents": number, "bytes": 90 * number, "examples": [example] * 5}
+                for rule, number in dropped.items()
+            },
+            "by_source": {self._text("numpy"): {"in": 4000, "kept": 3120}, "torch": {"in": 9000, "kept": 7010}},
+            "scrubbed": {self._text("email"): 41},
         }
-        rules = [
-            {"rule": self._text(rule), "dropped": n, "examples": [{"id": "a", "text": self._text("x = 1\n" * 8)}] * 5}
-            for rule, n in drops.items()
-        ]
-        write_json(folder / "funnel.json", {"documents": {"came_in": 39120, "rules": rules}})
+        talks = {"in": 2026, "kept": 2020, "dropped": {"exact_duplicate": {"documents": 6, "examples": []}}}
+        write_json(folder / "funnel.json", {"documents": documents, "conversations": talks})
+        write_json(
+            folder / "summary.json",
+            {"documents_train": 24231, "documents_heldout": 1263, "conversations_train": 1910},
+        )
 
     def _tokenizer(self, folder: Path) -> None:
         words = ["Ġt", "he", "Ġa", "in", "Ġthe", "re", "er", "Ġof", "Ġreturn", "Ġparameter", "Ċ", "ĠĠĠĠ", "Ã©"]
@@ -196,6 +203,7 @@ class Life:
                 {"text": self._text(ANSWERS[(at + rank) % 5]), "ended": rank < 3, "score": score, "rank": rank + 1}
                 for rank, score in enumerate(scores)
             ]
+            self.random.shuffle(answers)
             prompt = [{"role": self._text("user"), "content": self._text("What is a dictionary?")}]
             earlier = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}] if at == 1 else []
             rows.append({"prompt": earlier + prompt, "answers": answers, "split": "train"})
@@ -220,19 +228,11 @@ class Life:
             for when, mean, width in (("before", 0.0, 0.5), ("after", 1.4, 1.7))
         }
         write_json(folder / "margins.json", {"edges": edges, **bells})
-        write_json(
-            folder / "summary.json",
-            {
-                "heldout_accuracy_before": 0.49,
-                "heldout_accuracy_after": 0.79,
-                "heldout_accuracy_interval": [0.73, 0.84],
-                "heldout_margin_before": 0.01,
-                "heldout_margin_after": 1.42,
-                "heldout_pairs": 402,
-                "length_baseline_accuracy": 0.61,
-                "note": self._text("as it is"),
-            },
-        )
+        numbers = {"accuracy_before": 0.49, "accuracy_after": 0.79, "accuracy_interval": [0.73, 0.84],
+                   "margin_before": 0.01, "margin_after": 1.42, "pairs": 402}  # fmt: skip
+        summary = {f"heldout_{name}": value for name, value in numbers.items()}
+        summary |= {"length_baseline_accuracy": 0.61, "note": self._text("as it is")}
+        write_json(folder / "summary.json", summary)
 
     def _policy(self, folder: Path) -> None:
         rows = []

@@ -1,7 +1,7 @@
 import pytest
 
 from hftrain.report import numbers
-from hftrain.report.markup import Markup, clip, escape, join, tag
+from hftrain.report.markup import Markup, clip, escape, join, sample, tag
 
 
 def near(text):
@@ -50,6 +50,11 @@ def test_attributes_cannot_be_left_by_their_value():
 def test_characters_that_cannot_be_seen_or_written_are_drawn():
     assert escape("a\x00b\x1b\x7fc\td\ne") == "a␀b␛␡c\td\ne"
     assert escape("\ud800") == "?"
+
+
+def test_a_sample_of_no_words_says_so():
+    assert sample("\n" * 40) == '<div class="sample">↵×40\n</div>'
+    assert "nothing" in sample("") and "only spaces" in sample(" \n ")
 
 
 def test_a_cut_text_says_how_much_is_left_out():

@@ -93,6 +93,13 @@ def test_the_page_asks_for_nothing_from_outside(life):
     assert "url(" not in html and "@import" not in html
 
 
+def test_the_page_follows_the_light_and_the_width_of_its_reader(life):
+    html = read(render_report(life("tiny", "raw")))
+
+    assert "prefers-color-scheme: dark" in html
+    assert 'content="width=device-width, initial-scale=1"' in html
+
+
 def test_an_empty_run_says_that_nothing_was_made_yet(tmp_path):
     sections = Reader(read(render_report(tmp_path))).sections
 

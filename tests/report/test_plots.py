@@ -3,7 +3,7 @@ import re
 import pytest
 
 from hftrain.report import plots
-from hftrain.report.axes import round_ticks, tick_texts
+from hftrain.report.axes import round_ticks, tick_texts, ticks_inside
 from hftrain.report.marks import MOST_POINTS, finite_runs
 
 
@@ -25,6 +25,20 @@ def test_ticks_are_round_and_hold_the_values(low, high):
     assert steps == pytest.approx([steps[0]] * len(steps))
     assert re.fullmatch(r"[125]e[+-]\d+", f"{steps[0]:.0e}")
     assert 3 <= len(found) <= 8
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.15, 1), (10, 32), (1, 600), (-2.1, 2.1)])
+def test_ticks_inside_a_range_are_three_or_more(low, high):
+    found = ticks_inside(low, high)
+
+    assert len(found) >= 3
+    assert low <= found[0] and found[-1] <= high
+
+
+def test_steps_are_counted_in_whole_numbers():
+    svg = draw({"loss": [(1, 3.0), (2, 2.0), (3, 1.5)]})
+
+    assert re.findall(r'text-anchor="middle"[^>]*>([^<]*)<', svg) == ["1", "2", "3"]
 
 
 def test_ticks_are_written_alike():

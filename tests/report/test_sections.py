@@ -1,8 +1,9 @@
 import re
 
 from hftrain.config import derive_seed
+from hftrain.report.curation import curated
 from hftrain.report.overview import run_seed
-from hftrain.report.parts import Options
+from hftrain.report.parts import Options, spread_out
 from hftrain.report.reading import read_run
 from hftrain.report.sections_alignment import preferences
 from hftrain.report.sections_data import tokenizer
@@ -35,6 +36,21 @@ def test_the_best_of_a_measure_is_bold_in_its_own_direction(life):
     html = evaluation(read_run(life("tiny", "evaluation"))["evaluation"], Options())
 
     assert re.findall(r"<b>([^<]*)</b>", html) == ["1.070", "2.130", "1.520", "94.0\N{NO-BREAK SPACE}%"]
+
+
+def test_the_largest_drop_stands_first_with_its_examples(life):
+    html = curated(read_run(life("tiny", "corpus"))["corpus"], Options(drop_examples=2))
+
+    rules = re.findall(r"<summary>(\w+) · ([\d,]+)</summary>", html)
+    assert rules[0] == ("too_few_words", "8,804") and rules[-1] == ("too_much_code", "212")
+    assert html.count('class="sample"') == 4 * 2
+    assert "25,494" in html and "of 39,120" in html
+
+
+def test_samples_are_taken_evenly_from_first_to_last():
+    assert spread_out(list(range(9)), 5) == [0, 2, 4, 6, 8]
+    assert spread_out([1, 2], 5) == [1, 2]
+    assert spread_out([1, 2, 3], 1) == [3]
 
 
 def test_every_fixed_prompt_is_shown_with_every_model(life):

@@ -1,0 +1,76 @@
+"""Manifests: what an artifact says of itself, and whether it still is what was made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hftrain import runtime
+from hftrain.errors import ArtifactError
+from hftrain.files import describe_files, read_json, write_json
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+SCRATCH = "scratch"
+REQUEST = "request.json"
+MEASURED = "measured.json"
+NOT_CONTENT = frozenset({MANIFEST, SCRATCH, REQUEST, MEASURED})
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a finished artifact.
+
+    Raises:
+        ArtifactError: The folder is missing or unfinished.
+    """
+    path = Path(folder) / MANIFEST
+    if path.is_file():
+        manifest: dict[str, Any] = read_json(path)
+        if manifest.get("format") != FORMAT:
+            raise ArtifactError(
+                f"{path}: has format {manifest.get('format')!r}; this version reads {FORMAT}. "
+                "Read it with the version of hftrain that it names, or delete its folder and run again."
+            )
+        return manifest
+    if Path(f"{folder}.partial").is_dir():
+        raise ArtifactError(f"{folder}: is unfinished. Run the command that makes it again: it goes on.")
+    raise ArtifactError(f"{folder}: no finished artifact is here. Run the stage that makes it first.")
+
+
+def read_finished(folder: Path, kind: str) -> dict[str, Any]:
+    """The manifest of a finished artifact of this kind whose files are as they were made.
+
+    Raises:
+        ArtifactError: It is missing, unfinished, of another kind, or a file of it changed.
+    """
+    manifest = read_manifest(folder)
+    if manifest["kind"] != kind:
+        raise ArtifactError(f"{folder}: is a {manifest['kind']}. A {kind} is needed. Name the folder of one.")
+    changed = differences(manifest["files"], describe_files(Path(folder), leave_out=NOT_CONTENT))
+    if changed:
+        raise ArtifactError(
+            f"{folder}: {changed[0]} since it was made ({len(changed)} in all). What was made from it would not "
+            "be traceable. Put the file back, or delete the folder and run again."
+        )
+    return manifest
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What changed between two descriptions of a folder, one short claim a file."""
+    names = sorted(set(then) | set(now))
+    claims = []
+    for name in names:
+        if name not in now:
+            claims.append(f"{name} is gone")
+        elif name not in then:
+            claims.append(f"{name} was added")
+        elif then[name]["sha256"] != now[name]["sha256"]:
+            claims.append(f"{name} changed")
+    return claims
+
+
+def record_measured(out: Path, **numbers: float | str | None) -> None:
+    """Keep machine-dependent numbers (seconds, tokens/s, bytes of memory) for the manifest, outside the digest."""
+    if runtime.is_main_process():
+        path = out / MEASURED
+        known = read_json(path) if path.exists() else {}
+        write_json(path, known | numbers)

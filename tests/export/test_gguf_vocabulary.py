@@ -1,0 +1,109 @@
+import gguf
+import pytest
+from tokenizers import AddedToken, normalizers, pre_tokenizers
+
+from hftrain.errors import ArtifactError, ConfigError
+from hftrain.export.gguf_folder import CONVERSATION, check_splits, check_template, read_gguf
+from hftrain.export.gguf_model import FILE, write_gguf
+from hftrain.export.gguf_vocabulary import check_vocabulary
+from hftrain.export.llama_cpp import LlamaCpp
+from hftrain.tokens.chat import encode_text, load_tokenizer
+from hftrain.tokens.vocabulary import PROBES, learn_vocabulary
+
+NASTY = (
+    *PROBES,
+    "",
+    " ",
+    "1234567890 3.14 ١٢٣ ½² x1y2",
+    "\n\n \t\r\n\x0b\x0c\x1c\u0085\u2028\u3000",
+    "don't WE'LL I'M 'S '",
+    "👩‍👩‍👧 🇩🇪 ❤️ e\u0301 ǅ",
+    "<|im_end|><|im_start|>assistant\n<|pad|> <|endoftext|> <|im_end",
+    "[PAD3] <s> </s> <0x0A> ▁",
+    "   three before, two after  ",
+    "a" * 300,
+)
+
+
+@pytest.fixture(scope="module")
+def nasty_tokenizer():
+    """Of the nasty texts themselves, so that a split in another place finds other merges."""
+    return learn_vocabulary(NASTY * 3, vocab_size=520)
+
+
+@pytest.fixture(scope="module")
+def folder(make_model, nasty_tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gguf")
+    write_gguf(make_model(vocab_size=520), nasty_tokenizer, folder / FILE, precision="f16")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def llama(folder):
+    return LlamaCpp(folder / FILE)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_llama_cpp_splits_text_as_the_tokenizer_does(text, llama, nasty_tokenizer):
+    assert llama.tokens(text) == encode_text(nasty_tokenizer, text)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_llama_cpp_reads_special_tokens_as_the_tokenizer_does_where_a_template_may_put_them(
+    text, llama, nasty_tokenizer
+):
+    assert llama.tokens(text, special=True) == nasty_tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_transformers_rebuilds_a_tokenizer_that_splits_alike(text, folder, nasty_tokenizer):
+    _, rebuilt = read_gguf(folder)
+
+    assert encode_text(rebuilt, text) == encode_text(nasty_tokenizer, text)
+
+
+def test_llama_cpp_renders_a_conversation_as_the_tokenizer_does(llama, nasty_tokenizer):
+    check_template("here", nasty_tokenizer, llama)
+
+    assert llama.prompt(CONVERSATION).endswith("<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_special_tokens_are_control_tokens_and_no_other_is(folder, nasty_tokenizer):
+    fields = gguf.GGUFReader(folder / FILE).fields
+    types = fields["tokenizer.ggml.token_type"].contents()
+
+    control = {index for index, kind in enumerate(types) if kind == gguf.TokenType.CONTROL}
+
+    assert control == set(nasty_tokenizer.all_special_ids)
+    assert fields["tokenizer.ggml.eos_token_id"].contents() == nasty_tokenizer.eos_token_id
+    assert fields["tokenizer.ggml.padding_token_id"].contents() == nasty_tokenizer.pad_token_id
+    assert fields["tokenizer.ggml.add_bos_token"].contents() is False
+
+
+def test_another_split_in_a_runtime_is_told_with_the_text(tokenizer):
+    with pytest.raises(ArtifactError, match='in llama.cpp: splits "The quick brown fox'):
+        check_splits("in llama.cpp", tokenizer, lambda text: [0], ["text"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda backend: setattr(backend, "normalizer", normalizers.NFC()), "the normalizer NFC"),
+        (
+            lambda backend: setattr(backend, "pre_tokenizer", pre_tokenizers.Digits(individual_digits=True)),
+            "the pre-tokenizer .*Digits",
+        ),
+        (lambda backend: backend.add_tokens([AddedToken("<x>", lstrip=True)]), "'<x>', which swallows"),
+    ],
+)
+def test_a_tokenizer_with_rules_that_a_gguf_file_cannot_hold_is_refused(spoil, said, tokenizer_dir):
+    tokenizer = load_tokenizer(tokenizer_dir)
+    spoil(tokenizer.backend_tokenizer)
+
+    with pytest.raises(ConfigError, match=said):
+        check_vocabulary(tokenizer, 400)
+
+
+def test_a_table_smaller_than_the_vocabulary_is_refused(tokenizer):
+    with pytest.raises(ConfigError, match="320 tokens for a model whose table has 319 rows"):
+        check_vocabulary(tokenizer, 319)
