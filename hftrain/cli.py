@@ -53,7 +53,8 @@ def guarded(work: Callable[[], None], *, debug: bool) -> int:
     except OSError as problem:
         if debug or problem.errno not in NOT_OURS:
             raise
-        _tell(f"error: {problem.filename or 'disk'}: {problem.strerror}. Make room or give access, then run again: it goes on.")
+        place = problem.filename or "disk"
+        _tell(f"error: {place}: {problem.strerror}. Make room or give access, then run again: it goes on.")
         return USER_ERROR
     except KeyboardInterrupt:
         _tell("stopped. The same command goes on from the last checkpoint.")
@@ -100,7 +101,9 @@ def _run_recipe(
 def _recipe_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", type=Path, metavar="FILE", help="the run's YAML file (default: the defaults)")
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where the run lives (default: runs/<name of FILE>)")
+    parser.add_argument(
+        "--run-dir", type=Path, metavar="DIR", help="where the run lives (default: runs/<name of FILE>)"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as ppo.kl_budget=4")
     parser.add_argument("--dry-run", action="store_true", help="print the configuration in full and stop")
     parser.add_argument("--force", action="store_true", help="make it again although nothing changed")
@@ -111,7 +114,8 @@ def _recipe_parser(description: str) -> argparse.ArgumentParser:
 def _console_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hftrain",
-        description="Look at what recipes made, talk to it, and plan a run. Recipes themselves: python recipes/full_flow.py --help.",
+        description="Look at what recipes made, talk to it, and plan a run. "
+        "Recipes themselves: python recipes/full_flow.py --help.",
     )
     parser.add_argument("--version", action="version", version=f"hftrain {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

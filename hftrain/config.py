@@ -119,9 +119,7 @@ def resolved(config: Any) -> Any:
 
 def describe(config: Any) -> str:
     """The configuration in full as YAML, every default included; ``load_config`` reads it back."""
-    return yaml.dump(
-        resolved(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
-    )
+    return yaml.dump(resolved(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -147,17 +145,14 @@ def _load(kind: type[T], given: Given) -> T:
         if isinstance(section := getattr(config, each.name), StageConfig)
     }
     filled = {
-        name: replace(section, seed=derive_seed(run_seed, name))
-        if section.seed is None
-        else section
+        name: replace(section, seed=derive_seed(run_seed, name)) if section.seed is None else section
         for name, section in sections.items()
     }
     for keys, seed in [(("seed",), run_seed), *(((n, "seed"), s.seed) for n, s in filled.items())]:
         if not 0 <= seed < SEED_BOUND:
             given.tell(
                 keys,
-                f"{seed} is no seed. A whole number from 0 to {SEED_BOUND - 1} is needed. "
-                "Write for example seed: 1.",
+                f"{seed} is no seed. A whole number from 0 to {SEED_BOUND - 1} is needed. Write for example seed: 1.",
             )
     for name, section in filled.items():
         names = {each.name for each in fields(section)}

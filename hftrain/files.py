@@ -44,7 +44,7 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> int:
 
 
 def read_jsonl(path: Path) -> list[Any]:
-    """Read a JSON Lines file, split on ``\\n`` only: JSON strings may hold other line separators."""
+    """Read a JSON Lines file, split at newlines only: JSON strings may hold other line separators."""
     text = path.read_bytes().decode("utf-8")
     return [json.loads(line) for line in text.split("\n") if line]
 

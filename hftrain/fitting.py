@@ -134,9 +134,7 @@ class Fitter:
                 return fitted
             del self.given.problems[problems_before:]
         if isinstance(value, dict | list) and _has_type(value, alternatives[0]):
-            return self.fit(
-                alternatives[0], value, keys, default, asked=kind
-            )  # tells what is inside
+            return self.fit(alternatives[0], value, keys, default, asked=kind)  # tells what is inside
         return self.wrong(kind, value, keys)
 
     def mapping(self, kind: Any, value: Any, keys: Keys, default: Any, asked: Any) -> Any:
@@ -236,9 +234,7 @@ def _shown(value: Any) -> str:
         return f"{float(value)!r} is a number"
     if isinstance(value, str):
         return f"{value if len(value) <= 60 else value[:57] + '...'!r} is text"
-    return (
-        f"a {'list' if isinstance(value, list) else 'mapping'} with {len(value)} entries is given"
-    )
+    return f"a {'list' if isinstance(value, list) else 'mapping'} with {len(value)} entries is given"
 
 
 def _alternatives(kind: Any) -> list[Any]:
@@ -277,9 +273,7 @@ def _advice(kinds: list[Any], name: str, value: Any) -> str:
         return f"Write {name}: {int(value)}."
     if isinstance(value, bool | int | float) and str in kinds:
         return "Put it in quotes."
-    offered = [
-        _written(each) for kind in kinds if get_origin(kind) is Literal for each in get_args(kind)
-    ]
+    offered = [_written(each) for kind in kinds if get_origin(kind) is Literal for each in get_args(kind)]
     if offered:
         near = suggest(str(value), offered) or offered[0]
         return f"Write for example {name}: {near}."

@@ -132,9 +132,7 @@ def _read_file(given: Given, path: Path) -> None:
     except FileNotFoundError:
         near = suggest(path.name, (each.name for each in path.parent.glob("*.y*ml")))
         meant = f" Did you mean {(path.parent / near).as_posix()}?" if near else ""
-        raise ConfigError(
-            f"{path.as_posix()}: no such file. A configuration in YAML is needed.{meant}"
-        ) from None
+        raise ConfigError(f"{path.as_posix()}: no such file. A configuration in YAML is needed.{meant}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path.as_posix()}: cannot be read: {error}. A configuration in YAML is needed, "
@@ -149,8 +147,7 @@ def _read_file(given: Given, path: Path) -> None:
     elif value is not None and value is not REFUSED:
         given.tell_at(
             _on_line(node.start_mark.line + 1),
-            "the file is not a mapping. Sections with their keys are needed. "
-            "Write for example seed: 1.",
+            "the file is not a mapping. Sections with their keys are needed. Write for example seed: 1.",
         )
 
 
@@ -201,9 +198,7 @@ def _value(given: Given, node: yaml.Node, keys: Keys, place: Place | None) -> An
     return REFUSED
 
 
-def _mapping(
-    given: Given, node: yaml.MappingNode, keys: Keys, place: Place | None
-) -> dict[str, Any]:
+def _mapping(given: Given, node: yaml.MappingNode, keys: Keys, place: Place | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     lines: dict[str, int] = {}
     for key, child in node.value:
@@ -216,9 +211,7 @@ def _mapping(
             continue
         inner = (*keys, key.value)
         if key.value in found:
-            what = (
-                f"written twice; first on line {lines[key.value]}. One value is needed. Keep one."
-            )
+            what = f"written twice; first on line {lines[key.value]}. One value is needed. Keep one."
             given.tell_at(here, f"{dotted(inner)}: {what}")
             continue
         given.places[inner] = here

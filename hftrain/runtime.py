@@ -103,16 +103,12 @@ def device() -> "torch.device":
     return torch.device("cpu")
 
 
-def progress(
-    iterable: Iterable[Any] | None = None, *, total: int | None = None, unit: str, description: str
-) -> Any:
+def progress(iterable: Iterable[Any] | None = None, *, total: int | None = None, unit: str, description: str) -> Any:
     """A progress bar with rate and time left, on rank 0 and only where someone can see it."""
     from tqdm.auto import tqdm
 
     hidden = not is_main_process() or not sys.stderr.isatty()
-    return tqdm(
-        iterable, total=total, unit=unit, desc=description, disable=hidden, unit_scale=True, leave=False
-    )
+    return tqdm(iterable, total=total, unit=unit, desc=description, disable=hidden, unit_scale=True, leave=False)
 
 
 def host_shape() -> dict[str, Any]:

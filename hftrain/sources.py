@@ -14,10 +14,40 @@ PACKAGE = Path(__file__).parent
 # The ground floor decides when and where a stage runs, not what it makes; what it decides reaches the artifact
 # through the configuration and the inputs, which the request holds already.
 NOT_WHAT = frozenset(
-    ["artifacts", "cli", "config", "errors", "files", "fitting", "given", "launch", "lineage", "manifests", "presets", "sources", "upstream"]
+    [
+        "artifacts",
+        "cli",
+        "config",
+        "errors",
+        "files",
+        "fitting",
+        "given",
+        "launch",
+        "lineage",
+        "manifests",
+        "presets",
+        "sources",
+        "upstream",
+    ]
 )
 
-RECORDED_PACKAGES = ["torch", "transformers", "datasets", "tokenizers", "trl", "peft", "accelerate", "evaluate", "bitsandbytes", "safetensors", "numpy", "gguf", "xllamacpp", "ftfy", "chatterbot-corpus"]
+RECORDED_PACKAGES = [
+    "torch",
+    "transformers",
+    "datasets",
+    "tokenizers",
+    "trl",
+    "peft",
+    "accelerate",
+    "evaluate",
+    "bitsandbytes",
+    "safetensors",
+    "numpy",
+    "gguf",
+    "xllamacpp",
+    "ftfy",
+    "chatterbot-corpus",
+]
 
 
 @functools.cache
@@ -75,9 +105,7 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [
-                line
-                for line in node.body
-                if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+                line for line in node.body if not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
             ]
     return tree
 
@@ -91,9 +119,7 @@ def _version(name: str) -> str | None:
 
 def _git(*words: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", *words], cwd=PACKAGE, capture_output=True, text=True, timeout=20, check=False
-        )
+        done = subprocess.run(["git", *words], cwd=PACKAGE, capture_output=True, text=True, timeout=20, check=False)
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

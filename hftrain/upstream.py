@@ -114,9 +114,7 @@ def _is_argument(annotation: str, value: ast.expr | None) -> bool:
     if "ClassVar" in annotation or "KW_ONLY" in annotation:
         return False
     keywords = value.keywords if isinstance(value, ast.Call) else []
-    return not any(
-        keyword.arg == "init" and ast.unparse(keyword.value) == "False" for keyword in keywords
-    )
+    return not any(keyword.arg == "init" and ast.unparse(keyword.value) == "False" for keyword in keywords)
 
 
 def _find_class(module_name: str, name: str) -> tuple[_Module, ast.ClassDef] | None:

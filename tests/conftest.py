@@ -51,9 +51,7 @@ def tokenizer_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from hftrain.tokens.vocabulary import learn_vocabulary, save_tokenizer
 
     folder = tmp_path_factory.mktemp("tokens") / "tokenizer"
-    return finish(
-        folder, "tokenizer", lambda out: save_tokenizer(learn_vocabulary(STORIES * 3, vocab_size=320), out)
-    )
+    return finish(folder, "tokenizer", lambda out: save_tokenizer(learn_vocabulary(STORIES * 3, vocab_size=320), out))
 
 
 @pytest.fixture(scope="session")

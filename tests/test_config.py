@@ -17,9 +17,7 @@ from hftrain.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(StageConfig):
-    UPSTREAM: ClassVar[Mapping[str, str]] = {
-        "training": "transformers.training_args:TrainingArguments"
-    }
+    UPSTREAM: ClassVar[Mapping[str, str]] = {"training": "transformers.training_args:TrainingArguments"}
     OWNED: ClassVar[Mapping[str, frozenset[str]]] = {"training": frozenset({"output_dir", "seed"})}
 
     row_tokens: int = 128
@@ -114,17 +112,13 @@ sfd: {}
         "line 5: pretrain.training.seed: is set by hftrain itself. Set pretrain.seed instead.",
         "line 6: pretrain.training.max_stepz: transformers.TrainingArguments has no such argument; "
         "did you mean max_steps? Its argument names are needed. Correct or remove it.",
-        "line 7: pretrain.training.max_steps: 2.0 is a number. A whole number is needed. "
-        "Write max_steps: 2.",
+        "line 7: pretrain.training.max_steps: 2.0 is a number. A whole number is needed. Write max_steps: 2.",
         f"line 8: pretrain.row_token: unknown key; did you mean row_tokens? {known}",
-        "line 9: pretrain.learning_rate: unknown key; did you mean training.learning_rate? "
-        + known,
-        "line 11: pretrain.dropout: written twice; first on line 10. "
-        "One value is needed. Keep one.",
+        "line 9: pretrain.learning_rate: unknown key; did you mean training.learning_rate? " + known,
+        "line 11: pretrain.dropout: written twice; first on line 10. One value is needed. Keep one.",
         "line 12: pretrain.packed: 'yes' is text. True or false is needed. Write packed: true.",
         "line 13: sfd: unknown key; did you mean sft? Known keys: seed, pretrain, sft.",
-        "--set sft.epochs: 'many' is text. A whole number is needed. "
-        "Write for example epochs: 100.",
+        "--set sft.epochs: 'many' is text. A whole number is needed. Write for example epochs: 100.",
         "--set sft.epocs: unknown key; did you mean epochs? Known keys: seed, epochs.",
     ]
 
@@ -138,9 +132,7 @@ def test_without_a_file_problems_of_overrides_are_told():
     with pytest.raises(ConfigError) as caught:
         load_config(FlowConfig, None, ["pretrain.rows=3"])
 
-    assert str(caught.value).startswith(
-        "configuration: 1 problem.\n  --set pretrain.rows: unknown key"
-    )
+    assert str(caught.value).startswith("configuration: 1 problem.\n  --set pretrain.rows: unknown key")
 
 
 def test_a_section_of_the_flow_names_its_own_argument_in_the_right_place(tmp_path):
@@ -152,9 +144,7 @@ def test_a_section_of_the_flow_names_its_own_argument_in_the_right_place(tmp_pat
 def test_a_section_sees_problems_of_its_own_and_they_get_their_line(tmp_path):
     text = "sft:\n  epochs: 2\npretrain:\n  row_tokens: 8192\n"
 
-    assert problems(tmp_path, text) == [
-        "line 4: pretrain.row_tokens: 8192 is over 4096. Fewer are needed. Lower it."
-    ]
+    assert problems(tmp_path, text) == ["line 4: pretrain.row_tokens: 8192 is over 4096. Fewer are needed. Lower it."]
 
 
 def test_upstream_whole_numbers_stay_whole_and_may_have_an_exponent(tmp_path):
@@ -301,9 +291,7 @@ def test_text_that_looks_like_something_else_is_described_in_quotes(tmp_path, te
     assert load(tmp_path, describe(config)) == config
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(config=configs)
 def test_what_is_described_is_read_back(tmp_path, config):
     assert load(tmp_path, describe(config)) == config

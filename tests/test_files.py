@@ -28,9 +28,7 @@ def test_a_cut_json_file_is_an_error_with_its_name(tmp_path: Path) -> None:
 
 def test_the_digest_of_a_file_is_its_sha256(tmp_path: Path) -> None:
     (tmp_path / "abc").write_text("abc")
-    assert digest_file(tmp_path / "abc") == (
-        "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    )
+    assert digest_file(tmp_path / "abc") == ("sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
 
 
 def test_the_digest_of_a_folder_holds_names_and_contents_and_follows_no_link(tmp_path: Path) -> None:

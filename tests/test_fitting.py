@@ -134,9 +134,7 @@ def test_a_mapping_is_laid_over_its_default_and_a_list_replaces_it():
         ],
     )
 
-    section = Fitter(Given("test")).instance(
-        section_type, {"weights": {"b": 3}, "rules": ["z"]}, (), None
-    )
+    section = Fitter(Given("test")).instance(section_type, {"weights": {"b": 3}, "rules": ["z"]}, (), None)
 
     assert section == section_type(weights={"a": 1.0, "b": 3.0}, rules=("z",))
 

@@ -70,9 +70,7 @@ def test_each_value_knows_its_line(tmp_path):
 def test_a_repeated_key_is_told_with_both_lines(tmp_path):
     given = read_text(tmp_path, "sft:\n  rows: 3\n  epochs: 1\n  rows: 4\n")
 
-    assert told(given) == [
-        "line 4: sft.rows: written twice; first on line 2. One value is needed. Keep one."
-    ]
+    assert told(given) == ["line 4: sft.rows: written twice; first on line 2. One value is needed. Keep one."]
 
 
 @pytest.mark.parametrize(
@@ -130,9 +128,7 @@ def test_an_empty_file_departs_from_nothing(tmp_path, text):
 def test_a_missing_file_is_told_with_the_nearest_name(tmp_path):
     (tmp_path / "tiny.yaml").write_text("seed: 1\n")
 
-    with pytest.raises(
-        ConfigError, match=r"tiny.yml: no such file\. .* Did you mean .*/tiny.yaml?"
-    ):
+    with pytest.raises(ConfigError, match=r"tiny.yml: no such file\. .* Did you mean .*/tiny.yaml?"):
         read(tmp_path / "tiny.yml")
     with pytest.raises(ConfigError, match=r"no such file\. A configuration in YAML is needed\.$"):
         read(tmp_path / "nowhere" / "tiny.yaml")
@@ -147,9 +143,7 @@ def test_a_folder_or_bytes_in_place_of_a_file_is_an_error(tmp_path):
 
 
 def test_an_override_goes_over_the_file_and_the_last_one_wins(tmp_path):
-    given = read_text(
-        tmp_path, "sft:\n  rows: 3\n", "sft.rows=4", "sft.rows=5", "ppo.training.kl=1e-2"
-    )
+    given = read_text(tmp_path, "sft:\n  rows: 3\n", "sft.rows=4", "sft.rows=5", "ppo.training.kl=1e-2")
 
     assert given.values == {"sft": {"rows": 5}, "ppo": {"training": {"kl": 0.01}}}
     assert given.place(("sft", "rows"))[1] == "--set "

@@ -52,12 +52,8 @@ class Child(Parent):
 
 
 def test_a_class_is_found_through_every_form_of_import(tmp_path, monkeypatch):
-    declaration = (
-        "from dataclasses import dataclass\n@dataclass\nclass Base:\n    rate: float = 1.0\n"
-    )
-    child = (
-        "from dataclasses import dataclass\n{}\n@dataclass\nclass Child({}):\n    steps: int = 1\n"
-    )
+    declaration = "from dataclasses import dataclass\n@dataclass\nclass Base:\n    rate: float = 1.0\n"
+    child = "from dataclasses import dataclass\n{}\n@dataclass\nclass Child({}):\n    steps: int = 1\n"
     package(
         tmp_path,
         monkeypatch,
@@ -70,9 +66,7 @@ def test_a_class_is_found_through_every_form_of_import(tmp_path, monkeypatch):
         renamed=child.format("import fam_two.deep.base as there", "there.Base"),
         deep__sideways=child.format("from . import base", "base.Base"),
         deep__upward=child.format("from ..deep.base import Base", "Base"),
-        tried=child.format(
-            "try:\n    from .deep.base import Base\nexcept ImportError:\n    pass", "Base"
-        ),
+        tried=child.format("try:\n    from .deep.base import Base\nexcept ImportError:\n    pass", "Base"),
     )
 
     for module in ("absolute", "dotted", "renamed", "deep.sideways", "deep.upward", "tried"):
@@ -124,9 +118,7 @@ def test_arguments_read_from_source_are_those_of_the_imported_class(target):
     module, _, name = target.partition(":")
     imported = getattr(importlib.import_module(module), name)
 
-    assert list(fields_of(target)) == [
-        each.name for each in dataclasses.fields(imported) if each.init
-    ]
+    assert list(fields_of(target)) == [each.name for each in dataclasses.fields(imported) if each.init]
 
 
 def test_the_answer_is_a_copy(tmp_path):
@@ -139,9 +131,7 @@ def test_a_package_that_is_not_installed_is_told_with_the_extra_that_brings_it(m
     requirements = ["trl>=1.12", "no-such-thing-else", "no-such_thing>=2 ; extra == 'shapes'"]
     monkeypatch.setattr("importlib.metadata.requires", lambda _: requirements)
 
-    with pytest.raises(
-        ConfigError, match=r"no_such_thing is not installed\. .*'hftrain\[shapes\]'"
-    ):
+    with pytest.raises(ConfigError, match=r"no_such_thing is not installed\. .*'hftrain\[shapes\]'"):
         fields_of("no_such_thing.config:Config")
     with pytest.raises(ConfigError, match=r"Install it: pip install no_other_thing\."):
         fields_of("no_other_thing.config:Config")

@@ -9,10 +9,11 @@ from typing import NoReturn
 
 import pyarrow.parquet as parquet
 
+from hftrain.alignment.collected import Collected
 from hftrain.alignment.preferences import RankedAnswer, RankedPrompt, prompt_key
+from hftrain.artifacts import digest_file
 from hftrain.errors import DataError
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 HELDOUT_SHARE = 0.1
 ROLES = ("system", "user", "assistant")
 SHAPES = (
@@ -34,6 +35,16 @@ def read_rankings(path: Path) -> list[RankedPrompt]:
     if not ranked:
         raise DataError(f"{path}: has no rows. {SHAPES} Give a file with rows.")
     return ranked
+
+
+def collect_rankings(path: Path) -> Collected:
+    """Read a file's rankings and set a part of the prompts aside."""
+    rows = read_rankings(path)
+    splits = {
+        "train": [row for row in rows if not is_heldout(row)],
+        "heldout": [row for row in rows if is_heldout(row)],
+    }
+    return Collected(splits, {"answered_by": None, "judge": None, "rankings": digest_file(path)})
 
 
 def is_heldout(ranked: RankedPrompt, share: float = HELDOUT_SHARE) -> bool:

@@ -94,14 +94,14 @@ def write_split(
     return {"train": train.row_count, "heldout": heldout.row_count}
 
 
-def check_split(kind: str, counts: Mapping[str, int], funnel: Funnel, *, heldout_share: float, account: Path) -> None:
+def check_split(kind: str, counts: Mapping[str, int], funnel: Funnel, *, setting: str, account: Path) -> None:
     """Refuse a split in which one side is empty, and say why it came out so.
 
     Args:
         kind: ``documents`` or ``conversations``, for the message.
         counts: What ``write_split`` returned.
         funnel: The account of the same rows.
-        heldout_share: As asked for.
+        setting: Name of the share that was held out, in the section curate.
         account: Where the funnel's examples can be read.
 
     Raises:
@@ -125,8 +125,8 @@ def check_split(kind: str, counts: Mapping[str, int], funnel: Funnel, *, heldout
         )
     side, share = ("held-out", "Raise") if train else ("train", "Lower")
     raise DataError(
-        f"{said}, and none of them fell into the {side} split at heldout_share {heldout_share}. "
-        f"{dropped} Both splits are needed. {share} curate.heldout_share, or collect more."
+        f"{said}, and none of them fell into the {side} split. "
+        f"{dropped} Both splits are needed. {share} curate.{setting}, or collect more."
     )
 
 

@@ -13,14 +13,12 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
-
 from transformers.utils.logging import disable_progress_bar
 
 from hftrain.errors import ArtifactError, ConfigError
 from hftrain.runtime import device
 from hftrain.tokens.chat import END_OF_TEXT
 from hftrain.tokens.vocabulary import check_saved, save_tokenizer
-
 
 # A bar for the tenth of a second in which a model is read or written would only break the lines of our own.
 disable_progress_bar()

@@ -147,9 +147,7 @@ def token_histogram(rows: Iterator[list[int]], vocab_size: int) -> torch.Tensor:
     return counts
 
 
-def unigram_bits_per_byte(
-    counts_V: torch.Tensor, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]
-) -> float:
+def unigram_bits_per_byte(counts_V: torch.Tensor, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> float:
     """Bits per byte of a model that knows only how often each token occurs (add-one smoothed).
 
     Args:

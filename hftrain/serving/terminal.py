@@ -29,7 +29,9 @@ def model_folder(run: Path, model: str | None) -> Path:
     names = [model] if model else SPEAKING
     found = next((run / name for name in names if (run / name / "config.json").is_file()), None)
     if found is None:
-        raise ArtifactError(f"{run}: no model named {' or '.join(names)} is here. Name the folder of a run or of a model.")
+        raise ArtifactError(
+            f"{run}: no model named {' or '.join(names)} is here. Name the folder of a run or of a model."
+        )
     if (found / "manifest.json").is_file():
         read_manifest(found)
     return found

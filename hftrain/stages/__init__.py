@@ -12,4 +12,4 @@ OWNED_TRAINING = frozenset(
         "push_to_hub",
     }
 )
-"""Training arguments that every training stage sets itself, so that it writes into its own folder and repeats exactly."""
+"""Training arguments that every training stage sets itself: it writes into its own folder and repeats exactly."""

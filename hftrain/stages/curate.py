@@ -17,8 +17,10 @@ class CurateConfig(StageConfig):
     """Which documents stay. ``hftrain.corpus.rules`` explains each threshold and its source."""
 
     heldout_share: float = 0.05
-    """Share of the documents that is held out, by a digest of each; of conversations likewise, by
-    their first request. Adding data never moves a document across."""
+    """Share of the documents that is held out, by a digest of each: adding data never moves a document across."""
+
+    conversations_heldout_share: float = 0.15
+    """The same for conversations, by their first request, so that no request is on both sides."""
 
     minimum_words: int = 10
     """Shorter texts are dropped as ``too_few_words``."""
@@ -47,11 +49,12 @@ class CurateConfig(StageConfig):
         from hftrain.corpus.scrubbing import PLACEHOLDERS
 
         problems = []
-        if not 0 < self.heldout_share < 1:
-            problems.append(
-                f"curate.heldout_share: {self.heldout_share}. A share above 0 and below 1 is "
-                "needed: both splits are used. Set it to 0.05 or so."
-            )
+        for name in ("heldout_share", "conversations_heldout_share"):
+            if not 0 < getattr(self, name) < 1:
+                problems.append(
+                    f"curate.{name}: {getattr(self, name)}. A share above 0 and below 1 is "
+                    "needed: both splits are used. Set it to 0.05 or so."
+                )
         for name in (
             "minimum_wordlike_share",
             "maximum_code_share",
@@ -110,16 +113,14 @@ def curate(config: CurateConfig, *, raw: Path, out: Path) -> None:
             funnel=conversations,
         ),
         storage.CONVERSATION_FEATURES,
-        heldout_share=config.heldout_share,
+        heldout_share=config.conversations_heldout_share,
     )
     account = {"documents": documents.as_json(), "conversations": conversations.as_json()}
     write_json(out / "funnel.json", account)  # before the checks: their messages send the reader there
-    check_split = functools.partial(
-        curation.check_split, heldout_share=config.heldout_share, account=out / "funnel.json"
-    )
-    check_split("documents", document_counts, documents)
+    check_split = functools.partial(curation.check_split, account=out / "funnel.json")
+    check_split("documents", document_counts, documents, setting="heldout_share")
     if conversations.seen:
-        check_split("conversations", conversation_counts, conversations)
+        check_split("conversations", conversation_counts, conversations, setting="conversations_heldout_share")
     write_json(out / "summary.json", curation.summary_of(account, document_counts, conversation_counts))
     record_measured(out, megabytes_per_core_second=round(documents.seen_bytes / 1e6 / seconds, 2))
 

@@ -12,16 +12,23 @@ from hftrain.stages import OWNED_TRAINING
 SHOWN_PROMPTS = 4
 """Held-out prompts answered again and again while the policy trains."""
 
-# Sizes that follow from others, paths that are artifacts here, and what the repaired trainer decides.
+# Sizes that follow from others, paths that are artifacts here, what the repaired trainer decides, and what TRL's
+# configuration takes from transformers and PPO has no use for.
 FOLLOWS = frozenset(
     {
+        "auto_find_batch_size",
         "batch_size",
         "dataset_num_proc",
         "ds3_gather_for_generation",
         "eval_strategy",
+        "label_smoothing_factor",
+        "load_best_model_at_end",
         "local_batch_size",
         "local_mini_batch_size",
+        "logging_first_step",
         "logging_steps",
+        "logging_strategy",
+        "max_steps",
         "micro_batch_size",
         "mini_batch_size",
         "model_adapter_name",
@@ -30,6 +37,7 @@ FOLLOWS = frozenset(
         "ref_adapter_name",
         "response_length",
         "reward_model_path",
+        "save_only_model",
         "save_total_limit",
         "sft_model_path",
         "stop_token",
@@ -48,17 +56,17 @@ class PPOStageConfig(StageConfig):
 
     training: dict[str, Any] = field(
         default_factory=lambda: {
-            "total_episodes": 2560,
+            "total_episodes": 1536,
             "per_device_train_batch_size": 64,
-            "num_mini_batches": 2,
-            "num_ppo_epochs": 2,
-            "learning_rate": 1e-4,
+            "num_mini_batches": 4,
+            "num_ppo_epochs": 1,
+            "learning_rate": 3e-4,
             "lr_scheduler_type": "linear",
-            "kl_coef": 0.05,
+            "kl_coef": 0.1,
             "vf_coef": 0.5,
             "temperature": 1.0,
             "missing_eos_penalty": 1.0,
-            "save_steps": 10,
+            "save_steps": 8,
         }
     )
     """PPOConfig, by TRL's names. A batch holds per_device_train_batch_size * gradient_accumulation_steps prompts a
@@ -67,7 +75,7 @@ class PPOStageConfig(StageConfig):
     new_tokens: int = 32
     """Longest answer, in tokens; one that is not over by then counts as not ended."""
 
-    max_prompt_tokens: int = 64
+    max_prompt_tokens: int = 48
     """Longer prompts are left out and counted."""
 
     kl_budget: float | None = 10.0
@@ -80,7 +88,7 @@ class PPOStageConfig(StageConfig):
     heldout_answers: int = 4
     """Answers sampled for each of them, each time."""
 
-    look_every_updates: int = 10
+    look_every_updates: int = 8
     """How often, while training, a few held-out prompts are answered for ``samples.jsonl``."""
 
     def problems(self) -> list[str]:
@@ -100,6 +108,10 @@ class PPOStageConfig(StageConfig):
             "training.missing_eos_penalty": (penalty is None or penalty > 0, "More than 0, or null, is needed"),
             "training.total_episodes": (episodes is None or episodes >= 1, "1 or more is needed"),
             "training.kl_estimator": (given.get("kl_estimator", "k1") in ("k1", "k3"), "k1 or k3 is needed"),
+            "training.save_strategy": (
+                given.get("save_strategy", "steps") in ("steps", "no"),
+                "steps or no is needed: answers are sampled anew, so there are no epochs",
+            ),
             "training.num_mini_batches": (
                 parts >= 1 and batch % parts == 0,
                 f"A divisor of the {batch} prompts in a process's batch is needed",
@@ -110,7 +122,7 @@ class PPOStageConfig(StageConfig):
             ),
         }
         return [
-            f"{name}: {self._value(name)}. {needed}. Change it or remove it to get the default."
+            f"ppo.{name}: {self._value(name)}. {needed}. Change it or remove it to get the default."
             for name, (holds, needed) in rules.items()
             if not holds
         ]

@@ -9,6 +9,7 @@ from hftrain.artifacts import stage
 from hftrain.config import StageConfig
 from hftrain.stages import OWNED_TRAINING
 
+
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(StageConfig):
     """What model to train from random weights, and how."""

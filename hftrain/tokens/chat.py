@@ -15,7 +15,7 @@ SPECIAL_TOKENS = (PAD, END_OF_TEXT, START_OF_TURN, END_OF_TURN)
 ROLES = ("system", "user", "assistant")
 
 # ChatML with the newline before a later message, none after the last: a conversation then ends in the end-of-turn
-# token, which is where a reward model is read and where generation stops, and a prompt is a strict prefix of its answer.
+# token, where a reward model is read and where generation stops, and a prompt is a strict prefix of its answer.
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- if not loop.first -%}{{ '\\n' }}{%- endif -%}"
@@ -38,7 +38,9 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         ArtifactError: The folder holds none, or it lacks a pad token, an end-of-turn token or a chat template.
     """
     if not (Path(folder) / "tokenizer.json").is_file():
-        raise ArtifactError(f"{folder}: holds no tokenizer.json. Name the folder of a tokenizer or of a model with one.")
+        raise ArtifactError(
+            f"{folder}: holds no tokenizer.json. Name the folder of a tokenizer or of a model with one."
+        )
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise ArtifactError(

@@ -21,9 +21,9 @@ def encode_documents(
 def pack_rows(documents: Iterable[Sequence[int]], *, row_tokens: int, start: int) -> Iterator[list[int]]:
     """Join documents in order and cut the stream into rows of exactly ``row_tokens``; the last part row is left out.
 
-    Every row but the first continues where the one before it ended, its first token repeated there as last one is
-    predicted: a row of ``row_tokens`` inputs teaches ``row_tokens - 1`` predictions, so rows overlap by one token and no
-    token goes unlearned. The stream opens with ``start`` (end of text), so that first words are learned too.
+    A row of ``row_tokens`` inputs teaches ``row_tokens - 1`` predictions, so each row begins with the last token of the
+    one before it, and no token goes unlearned. The stream opens with ``start`` (end of text), so that first words are
+    learned too.
     """
     stream = [start]
     for ids in documents:

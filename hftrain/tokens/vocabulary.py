@@ -86,7 +86,9 @@ def check_saved(tokenizer: PreTrainedTokenizerFast, folder: Path, probes: Sequen
     for probe in probes:
         ours, theirs = encode_text(tokenizer, probe), encode_text(loaded, probe)
         if ours != theirs:
-            raise ArtifactError(f"{folder}: AutoTokenizer gives {theirs} for {probe!r}, not {ours}. Use another model_type.")
+            raise ArtifactError(
+                f"{folder}: AutoTokenizer gives {theirs} for {probe!r}, not {ours}. Use another model_type."
+            )
         back = loaded.decode(theirs)
         if back != probe:
             raise ArtifactError(f"{folder}: {probe!r} comes back as {back!r}. A byte-level tokenizer is needed.")

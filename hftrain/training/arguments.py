@@ -18,7 +18,6 @@ DEFAULTS: Mapping[str, Any] = {
     "report_to": "none",
     "logging_steps": 10,
     "save_steps": 100,
-    "save_total_limit": 2,
     "dataloader_num_workers": 0,
     "dataloader_pin_memory": False,
     "ddp_find_unused_parameters": False,

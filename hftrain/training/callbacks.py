@@ -1,5 +1,6 @@
 """What is watched while a model trains: a line of progress, samples, held-out bits per byte, whole checkpoints."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from hftrain.files import read_json, write_json, write_jsonl
 from hftrain.runtime import is_main_process, progress, wait_for_everyone
 
 COMPLETE = "complete"
+KEPT_CHECKPOINTS = 2
+"""How many checkpoints a run holds on disk, where ``save_total_limit`` does not say."""
 SHOWN = ("loss", "rewards/accuracies", "accuracy", "learning_rate")
 
 
@@ -23,10 +26,14 @@ class MarkCompleteCheckpoints(TrainerCallback):
     """Write a file into each checkpoint once all ranks have saved: one without it was cut and is not resumed."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Mark the checkpoint that was just written."""
+        """Mark the checkpoint that was just written; only then let go of those before the last two."""
         wait_for_everyone()
         if is_main_process():
-            (Path(args.output_dir or "") / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+            scratch = Path(args.output_dir or "")
+            (scratch / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+            if args.save_total_limit is None:
+                for path in checkpoints_in(scratch)[:-KEPT_CHECKPOINTS]:
+                    shutil.rmtree(path)
 
 
 class ProgressLine(TrainerCallback):
@@ -55,7 +62,9 @@ class ProgressLine(TrainerCallback):
         **_: Any,
     ) -> None:
         """Show the newest numbers."""
-        shown = {name: f"{logs[name]:.4g}" for name in SHOWN if isinstance((logs or {}).get(name), float)} if logs else {}
+        shown = (
+            {name: f"{logs[name]:.4g}" for name in SHOWN if isinstance((logs or {}).get(name), float)} if logs else {}
+        )
         if shown and self.bar is not None:
             self.bar.set_postfix(shown)
 
@@ -87,9 +96,7 @@ class LookEvery(TrainerCallback):
         if state.global_step == 0:
             self._look(state, kwargs["model"])
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Look when it is time; before the checkpoint of the same step, whose log then holds the numbers."""
         if state.global_step % self.every_steps == 0 or state.global_step == state.max_steps:
             self._look(state, kwargs["model"])
@@ -101,6 +108,11 @@ class LookEvery(TrainerCallback):
         state.log_history.append({"step": state.global_step, **numbers})
         rows = [{"step": state.global_step, **sample} for sample in samples]
         write_json(self.folder / f"{state.global_step:09d}.json", rows)
+
+
+def checkpoints_in(scratch: Path) -> list[Path]:
+    """The checkpoints in a folder, by their steps."""
+    return sorted(scratch.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 def gather_samples(out: Path) -> None:

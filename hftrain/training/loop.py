@@ -10,7 +10,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from hftrain.artifacts import record_measured, write_jsonl
 from hftrain.runtime import is_main_process, log, wait_for_everyone
-from hftrain.training.callbacks import COMPLETE, MarkCompleteCheckpoints, ProgressLine, gather_samples
+from hftrain.training.callbacks import COMPLETE, MarkCompleteCheckpoints, ProgressLine, checkpoints_in, gather_samples
 
 # What differs between two runs of the same work, or restarts from zero when a run is resumed.
 NOT_REPEATABLE = frozenset({"train_loss", "total_flos", "num_tokens", "epoch"})
@@ -40,7 +40,7 @@ def run_trainer(trainer: Trainer, out: Path, *, description: str) -> None:
 
 def last_complete_checkpoint(scratch: Path) -> Path | None:
     """The newest checkpoint that was written to its end; cut ones are removed first."""
-    found = sorted(scratch.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    found = checkpoints_in(scratch)
     if is_main_process():
         for path in found:
             if not (path / COMPLETE).exists():
@@ -50,7 +50,7 @@ def last_complete_checkpoint(scratch: Path) -> Path | None:
 
 
 def _repeatable(history: list[dict[str, Any]]) -> list[Mapping[str, float]]:
-    rows = []
+    rows: list[Mapping[str, float]] = []
     for entry in history:
         row = {
             name: value

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from hftrain.models.loading import causal_lm_config, parameter_count
 from hftrain.runtime import device, forget_peak_memory, peak_memory_bytes, progress
+from hftrain.training.callbacks import KEPT_CHECKPOINTS
 
 PROBE_STEPS = 5
 BYTES_PER_PARAMETER_TRAINED = 16
@@ -61,17 +62,21 @@ def plan_lines(flow: Any) -> Iterator[str]:
     rows = int(flow.pretrain.training.get("per_device_train_batch_size", 8))
     probe = measure(model, rows=rows, row_tokens=row)
     lines = [*_lines(flow, model, probe, rows * row)]
-    yield f"model       {config.model_type}, {parameters:,} parameters, vocabulary {vocab:,}, context {row}"
     memory = f"{probe.peak_memory_bytes / 2**20:,.0f} MiB" if probe.peak_memory_bytes else "unknown"
-    yield f"probe       {PROBE_STEPS} steps of {rows} x {row} tokens here: {probe.seconds_per_step:.3f} s each, peak {memory}"
+    disk = disk_bytes(parameters, int(flow.pretrain.training.get("save_total_limit", KEPT_CHECKPOINTS)))
+    flops, minutes = sum(line.flops for line in lines), sum(line.seconds for line in lines) / 60
+    yield f"model       {config.model_type}, {parameters:,} parameters, vocabulary {vocab:,}, context {row}"
+    yield f"probe       {PROBE_STEPS} steps, {rows} x {row} tokens: {probe.seconds_per_step:.3f} s each, peak {memory}"
     yield f"{'stage':18}{'steps':>8}{'tokens':>14}{'FLOPs':>11}{'minutes':>9}   counted"
     for line in lines:
-        yield (
-            f"{line.stage:18}{line.steps:8,}{line.tokens:14,}{line.flops:11.2e}{line.seconds / 60:9.1f}   {line.note}"
-        )
-    yield f"{'training in all':18}{'':22}{sum(line.flops for line in lines):11.2e}{sum(line.seconds for line in lines) / 60:9.1f}"
-    disk = disk_bytes(parameters, int(flow.pretrain.training.get("save_total_limit", 2)))
-    yield f"disk        {disk['kept'] / 2**20:,.0f} MiB of models kept, {disk['while_training'] / 2**20:,.0f} MiB more while one trains"
+        numbers = f"{line.steps:8,}{line.tokens:14,}{line.flops:11.2e}{line.seconds / 60:9.1f}"
+        yield f"{line.stage:18}{numbers}   {line.note}"
+    yield f"{'training in all':40}{flops:11.2e}{minutes:9.1f}"
+    yield f"disk        {_mebibytes(disk['kept'])} kept, {_mebibytes(disk['while_training'])} while one trains"
+
+
+def _mebibytes(size: float) -> str:
+    return f"{size / 2**20:,.0f} MiB"
 
 
 def _lines(flow: Any, model: PreTrainedModel, probe: Probe, probe_tokens: int) -> Iterator[Line]:
@@ -117,7 +122,8 @@ def measure(model: PreTrainedModel, *, rows: int, row_tokens: int) -> Probe:
 
     Args:
         model: The model as it would be trained; its weights change.
-        rows, row_tokens: The shape (B, L) of a batch.
+        rows: Rows in a batch, B.
+        row_tokens: Tokens in a row, L.
     """
     forget_peak_memory()
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)

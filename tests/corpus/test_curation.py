@@ -140,5 +140,5 @@ def test_a_split_with_an_empty_side_is_refused_with_the_reasons(
     funnel = Funnel()
     list(curated_documents(documents(*texts), rules=RULES, scrubbed=[], funnel=funnel))
     with pytest.raises(DataError, match="curate: ") as refusal:
-        check_split("documents", counts, funnel, heldout_share=0.05, account=Path("corpus/funnel.json"))
+        check_split("documents", counts, funnel, setting="heldout_share", account=Path("corpus/funnel.json"))
     assert said in str(refusal.value)

@@ -68,6 +68,14 @@ def test_llama_cpp_renders_a_conversation_as_the_tokenizer_does(llama, nasty_tok
     assert llama.prompt(CONVERSATION).endswith("<|im_end|>\n<|im_start|>assistant\n")
 
 
+def test_another_template_in_a_runtime_is_told(llama, tokenizer_dir):
+    other = load_tokenizer(tokenizer_dir)
+    other.chat_template = "{{ messages[0]['content'] }}"
+
+    with pytest.raises(ArtifactError, match="here: renders a conversation as .* not 'Be brief.'"):
+        check_template("here", other, llama)
+
+
 def test_special_tokens_are_control_tokens_and_no_other_is(folder, nasty_tokenizer):
     fields = gguf.GGUFReader(folder / FILE).fields
     types = fields["tokenizer.ggml.token_type"].contents()
@@ -83,6 +91,15 @@ def test_special_tokens_are_control_tokens_and_no_other_is(folder, nasty_tokeniz
 def test_another_split_in_a_runtime_is_told_with_the_text(tokenizer):
     with pytest.raises(ArtifactError, match='in llama.cpp: splits "The quick brown fox'):
         check_splits("in llama.cpp", tokenizer, lambda text: [0], ["text"])
+
+
+def test_one_text_in_a_hundred_may_be_split_otherwise_and_no_more(tokenizer):
+    def split(text):
+        return [0] if text == "odd" else encode_text(tokenizer, text)
+
+    check_splits("here", tokenizer, split, ["odd", *["even"] * 99])
+    with pytest.raises(ArtifactError, match="here: splits 'odd' into"):
+        check_splits("here", tokenizer, split, ["odd", *["even"] * 98])
 
 
 @pytest.mark.parametrize(

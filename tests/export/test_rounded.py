@@ -31,7 +31,7 @@ def test_what_is_loaded_from_disk_computes_what_was_written(name, source, model,
     assert not torch.equal(before, model(IDS).logits)
 
 
-@pytest.mark.parametrize(("name", "error"), [("bnb-int8", 0.02), ("bnb-nf4", 0.13)])
+@pytest.mark.parametrize(("name", "error"), [("bnb-int8", 0.02), ("bnb-nf4", 0.105)])
 def test_a_rounded_matrix_answers_within_its_formats_error(name, error, source, model):
     inputs = torch.randn(50, 64, generator=torch.Generator().manual_seed(0))
     rounded, exact = (each.model.layers[0].mlp.up_proj for each in (load_rounded(source, name), model))

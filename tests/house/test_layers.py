@@ -6,8 +6,8 @@ import pytest
 
 ROOMS = ["corpus", "tokens", "models", "training", "alignment", "evaluation", "export", "serving", "report"]
 GROUND = {
-    "errors", "config", "given", "fitting", "upstream", "files", "sources", "artifacts", "lineage", "manifests", "runtime", "launch",
-    "presets", "cli",
+    "errors", "config", "given", "fitting", "upstream", "files", "sources", "artifacts", "lineage", "manifests",
+    "runtime", "launch", "presets", "cli",
 }  # fmt: skip
 DOORS = {
     "trl": ("hftrain.stages.",),

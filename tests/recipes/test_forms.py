@@ -84,7 +84,12 @@ def test_an_empty_corpus_and_one_of_one_document_are_told(tmp_path: Path) -> Non
         for number, text in enumerate(texts):
             (folder / f"{number}.txt").write_text(text)
         collected = run(
-            sys.executable, "recipes/full_flow.py", "--run-dir", str(tmp_path / "run"), "--set", f"collect.text=[{folder}]"
+            sys.executable,
+            "recipes/full_flow.py",
+            "--run-dir",
+            str(tmp_path / "run"),
+            "--set",
+            f"collect.text=[{folder}]",
         )
         assert collected.returncode == 2, collected.stderr
         assert "error: " in collected.stderr and "Traceback" not in collected.stderr

@@ -228,6 +228,7 @@ def test_a_corpus_without_prompts_is_refused(
         ({"training": {"missing_eos_penalty": -1}}, "training.missing_eos_penalty: -1"),
         ({"training": {"kl_estimator": "k2"}}, "training.kl_estimator: k2. k1 or k3 is needed"),
         ({"training": {"total_episodes": 0}}, "training.total_episodes: 0"),
+        ({"training": {"save_strategy": "epoch"}}, "training.save_strategy: epoch. steps or no"),
         ({"kl_budget": 0.0}, "kl_budget: 0.0. More than 0"),
         ({"new_tokens": 0}, "new_tokens: 0. 1 or more"),
         ({"heldout_prompts": 1}, "heldout_prompts: 1. An interval needs 2"),

@@ -13,7 +13,13 @@ MODEL = {
     "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1,
     "num_attention_heads": 2, "num_key_value_heads": 2, "tie_word_embeddings": True,
 }  # fmt: skip
-TRAINING = {"max_steps": 6, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "logging_steps": 2, "save_steps": 2}
+TRAINING = {
+    "max_steps": 6,
+    "per_device_train_batch_size": 4,
+    "learning_rate": 1e-2,
+    "logging_steps": 2,
+    "save_steps": 2,
+}
 
 
 def config(**given: Any) -> PretrainConfig:

@@ -22,9 +22,7 @@ def config(**given: Any) -> SFTStageConfig:
 def base_dir(tmp_path_factory: pytest.TempPathFactory, tiny_model: Any, make_artifact: Any) -> Path:
     from hftrain.models.loading import save_model
 
-    return make_artifact(
-        tmp_path_factory.mktemp("models") / "base", "base", lambda out: save_model(*tiny_model(), out)
-    )
+    return make_artifact(tmp_path_factory.mktemp("models") / "base", "base", lambda out: save_model(*tiny_model(), out))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ from hftrain.stages.train_tokenizer import TrainTokenizerConfig, train_tokenizer
 from hftrain.tokens.chat import load_tokenizer
 
 
-def test_the_tokenizer_loads_with_plain_transformers_and_says_how_it_compresses(corpus_dir: Path, tmp_path: Path) -> None:
+def test_the_tokenizer_loads_with_plain_transformers_and_says_how_it_compresses(
+    corpus_dir: Path, tmp_path: Path
+) -> None:
     made = train_tokenizer(TrainTokenizerConfig(vocab_size=330), corpus=corpus_dir, out=tmp_path / "tokenizer")
 
     tokenizer = AutoTokenizer.from_pretrained(made)

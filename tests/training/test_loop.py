@@ -21,3 +21,16 @@ def test_steps_are_compared_as_numbers(tmp_path: Path) -> None:
 
 def test_without_a_checkpoint_a_run_begins_at_the_start(tmp_path: Path) -> None:
     assert last_complete_checkpoint(tmp_path) is None
+
+
+def test_older_checkpoints_go_only_once_the_new_one_is_whole(tmp_path: Path) -> None:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from hftrain.training.callbacks import MarkCompleteCheckpoints
+
+    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    for step in (10, 20, 30):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        MarkCompleteCheckpoints().on_save(args, TrainerState(global_step=step), TrainerControl())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-20", "checkpoint-30"]
+    assert (tmp_path / "checkpoint-30" / "complete").exists()
