@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import errno
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,6 +51,8 @@ def guarded(work: Callable[[], None], *, debug: bool) -> int:
             raise
         _tell(f"error: {problem}")
         return USER_ERROR
+    except BrokenPipeError:  # whoever read our output has seen enough (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as problem:
         if debug or problem.errno not in NOT_OURS:
             raise

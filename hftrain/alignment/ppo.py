@@ -101,6 +101,7 @@ class RepairedPPOTrainer(PPOTrainer):
     # TRL sets these with narrower types than the Trainer that it claims to be.
     args: Any
     state: Any
+    control: Any
     processing_class: Any
     ref_model: Any
     lr_scheduler: Any
@@ -162,7 +163,7 @@ class RepairedPPOTrainer(PPOTrainer):
             "train_kl": self.policy_kl,
         }
 
-    def train(self, resume_from_checkpoint: str | None = None) -> None:  # type: ignore[override]
+    def train(self, resume_from_checkpoint: str | None = None) -> None:
         """Train to ``total_episodes`` or until the KL budget is spent.
 
         Sets ``stopped_by``, ``policy_updates`` (how many updates made the policy that is left) and ``policy_kl``
@@ -225,9 +226,10 @@ class RepairedPPOTrainer(PPOTrainer):
 
     @property
     def _saved(self) -> dict[str, Mapping[str, Any]]:
+        stateful = {"optimizer": self.optimizer, "scheduler": self.lr_scheduler, "scaler": self.accelerator.scaler}
         return {
             "modules": {"policy": self.policy, "critic": self.critic},
-            "stateful": {"optimizer": self.optimizer, "scheduler": self.lr_scheduler},
+            "stateful": {name: each for name, each in stateful.items() if each is not None},
         }
 
     def _begin(self, checkpoint: str | None) -> None:

@@ -43,6 +43,7 @@ def look(models: Models, prompts: Sequence[list[int]], how: Sampling, *, answers
     """
     rows = [row for row in range(len(prompts)) for _ in range(answers_per_prompt)]
     shortest_first = sorted(rows, key=lambda row: (len(prompts[row]), row))  # rows of like length pad each other least
+    models = replace(models, critic=None)
     found = []
     with torch.random.fork_rng(), progress(total=len(rows), unit="answer", description="held-out answers") as bar:
         torch.manual_seed(seed)
@@ -59,7 +60,10 @@ def look(models: Models, prompts: Sequence[list[int]], how: Sampling, *, answers
 def compare(
     models: Models, prompts: Sequence[list[int]], how: Sampling, *, answers_per_prompt: int, seed: int
 ) -> dict[str, object]:
-    """Headline numbers of the policy against the reference it came from, on the same prompts with the same seed."""
+    """Headline numbers of the policy against the reference it came from, on the same prompts with the same seed.
+
+    The divergence is that of the two models at the sampling temperature, over whole answers of the policy.
+    """
     reference = replace(models, policy=models.reference)
     before = look(reference, prompts, how, answers_per_prompt=answers_per_prompt, seed=seed)
     after = look(models, prompts, how, answers_per_prompt=answers_per_prompt, seed=seed)

@@ -89,8 +89,7 @@ def roll_out(models: Models, prompts: Tensor, how: Sampling) -> Rollout:
     with torch.no_grad():
         written = _write_answers(models.policy, prompts, how)
         tokens = torch.cat([prompts, written.answers], 1)
-        parts = zip(*(each.split(how.batch_rows) for each in (tokens, written.answers)), strict=True)
-        looked = [_look(models, *part, how) for part in parts]
+        looked = [_look(models, part, prompts.shape[1], how) for part in torch.split(tokens, how.batch_rows)]
     reference_log_probs, values, scores = (torch.cat(column) for column in zip(*looked, strict=True))
     length = written.answers.shape[1]
     return Rollout(
@@ -175,35 +174,33 @@ def _write_answers(policy: PreTrainedModel, prompts: Tensor, how: Sampling) -> _
     policy.eval()  # activation checkpointing would switch the cache off
     config = _generation_config(how)
     parts = []
-    for part in prompts.split(how.batch_rows):
+    for part in torch.split(prompts, how.batch_rows):
         out = policy.generate(input_ids=part, attention_mask=part != how.pad_token, generation_config=config)
         answers, logits = out.sequences[:, part.shape[1] :], torch.stack(out.logits, 1) / how.temperature
         answers, ended, last = cut_after_end(answers, how.end_token, how.pad_token)
         after = ~places_up_to(last, answers.shape[1])
         log_probs = token_log_probs(logits, answers).masked_fill(after, 0.0)
         entropies = token_entropies(logits).masked_fill(after, 0.0)
-        parts.append((answers, log_probs, entropies, ended, last))
+        parts.append(_Written(answers, log_probs, entropies, ended, last))
     policy.train(was_training)
-    answers, log_probs, entropies, ended, last = zip(*parts, strict=True)
     return _Written(
-        answers=_joined(answers, how.pad_token),
-        log_probs=_joined(log_probs, 0.0),
-        entropies=_joined(entropies, 0.0),
-        ended=torch.cat(ended),
-        last=torch.cat(last),
+        answers=_joined([part.answers for part in parts], how.pad_token),
+        log_probs=_joined([part.log_probs for part in parts], 0.0),
+        entropies=_joined([part.entropies for part in parts], 0.0),
+        ended=torch.cat([part.ended for part in parts]),
+        last=torch.cat([part.last for part in parts]),
     )
 
 
-def _look(models: Models, tokens: Tensor, answers: Tensor, how: Sampling) -> tuple[Tensor, Tensor, Tensor]:
-    """Reference log-probabilities, values and scores at each answer token. Shapes (B, T)."""
-    width = tokens.shape[1] - answers.shape[1]
+def _look(models: Models, tokens: Tensor, width: int, how: Sampling) -> tuple[Tensor, Tensor, Tensor]:
+    """Reference log-probabilities, values and scores at each token after the first ``width``. Shapes (B, T)."""
     here = slice(width - 1, -1)  # what stands at a token says something about the next one
     logits = models.reference(**padded_inputs(tokens, how.pad_token)).logits[:, here] / how.temperature
     scores = token_scores(models.reward, tokens, how.pad_token)[:, width:]
     values = torch.zeros_like(scores)
     if models.critic is not None:
         values = token_scores(models.critic, tokens, how.pad_token)[:, here]
-    return token_log_probs(logits, answers), values, scores
+    return token_log_probs(logits, tokens[:, width:]), values, scores
 
 
 def _generation_config(how: Sampling) -> GenerationConfig:

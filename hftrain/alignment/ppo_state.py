@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -56,10 +56,10 @@ def prompt_rows(step: int, *, batch_rows: int, dataset_rows: int, seed: int) -> 
 
 def random_state() -> RandomState:
     """The states of every generator of this process that sampling and shuffling draw from."""
-    numpy_state = np.random.get_state()
+    name, keys, *rest = cast(tuple[Any, ...], np.random.get_state())
     return {
         "python": random.getstate(),
-        "numpy": (str(numpy_state[0]), np.asarray(numpy_state[1]).tolist(), *map(_plain, numpy_state[2:])),
+        "numpy": (name, keys.tolist(), *rest),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
@@ -180,7 +180,3 @@ def _remove(checkpoint: Path) -> None:
     shutil.rmtree(going, ignore_errors=True)
     os.replace(checkpoint, going)
     shutil.rmtree(going, ignore_errors=True)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value

@@ -46,15 +46,15 @@ class Update:
         advantages = ppo_math.whitened(raw.advantages, rollout.mask, keep_mean=False)
         seen: Seen = defaultdict(list)
         for _ in range(args.num_ppo_epochs):
-            order = torch.from_numpy(np.random.permutation(args.local_batch_size))
-            for rows in order.to(rollout.tokens.device).split(args.local_mini_batch_size):
+            order = torch.from_numpy(np.random.permutation(args.local_batch_size)).to(rollout.tokens.device)
+            for rows in torch.split(order, args.local_mini_batch_size):
                 self._step(rollout, Targets(advantages, raw.returns), rows, seen)
         return self._numbers(rollout, raw.returns, seen)
 
     def _step(self, rollout: Rollout, targets: Targets, rows: Tensor, seen: Seen) -> None:
         """One optimizer step on one mini-batch; its gradient is gathered over micro-batches of what fits in memory."""
         args = self.args
-        parts = rows.split(args.per_device_train_batch_size)
+        parts = torch.split(rows, args.per_device_train_batch_size)
         for place, part in enumerate(parts, start=1):
             is_last = place == len(parts)
             with contextlib.nullcontext() if is_last else self.accelerator.no_sync(self.model):
