@@ -19,7 +19,7 @@ from hftrain.runtime import is_main_process, progress, wait_for_everyone
 COMPLETE = "complete"
 KEPT_CHECKPOINTS = 2
 """How many checkpoints a run holds on disk, where ``save_total_limit`` does not say."""
-SHOWN = ("loss", "rewards/accuracies", "accuracy", "learning_rate")
+SHOWN = ("loss", "accuracy", "reward", "kl", "learning_rate")
 
 
 class MarkCompleteCheckpoints(TrainerCallback):
