@@ -21,9 +21,13 @@ ROW_FEATURES = Features(
         "chosen_ids": List(Value("int32")),
         "rejected_ids": List(Value("int32")),
         "margin": Value("float64"),
+        "length": Value("int64"),
     }
 )
-"""The columns that TRL's RewardTrainer takes as they are, without tokenizing again."""
+"""The columns that TRL's RewardTrainer takes as they are, without tokenizing again.
+
+``length``, the tokens of the longer row, lets ``train_sampling_strategy: group_by_length`` waste less on padding.
+"""
 
 
 @dataclass
@@ -72,7 +76,7 @@ def encode_pairs(
             continue
         counts.kept += 1
         counts.prompts.add(prompt_key(pair["prompt"]))
-        yield {"chosen_ids": chosen, "rejected_ids": rejected, "margin": pair["margin"]}
+        yield {"chosen_ids": chosen, "rejected_ids": rejected, "margin": pair["margin"], "length": longest}
 
 
 def write_pair_rows(

@@ -10,7 +10,17 @@ from hftrain.config import StageConfig
 from hftrain.stages import OWNED_TRAINING
 
 # Rows are encoded and checked by hftrain, so that a score is read where PPO will read it.
-ROWS_DECIDE = frozenset({"max_length", "model_init_kwargs", "pad_token", "eos_token", "chat_template_path"})
+ROWS_DECIDE = frozenset(
+    {
+        "max_length",
+        "remove_unused_columns",
+        "length_column_name",
+        "model_init_kwargs",
+        "pad_token",
+        "eos_token",
+        "chat_template_path",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +32,10 @@ class RewardModelConfig(StageConfig):
 
     training: dict[str, Any] = field(
         default_factory=lambda: {
-            "num_train_epochs": 1,
-            "learning_rate": 1e-3,
-            "per_device_train_batch_size": 16,
+            "num_train_epochs": 2,
+            "learning_rate": 5e-4,
+            "per_device_train_batch_size": 8,
+            "train_sampling_strategy": "group_by_length",
             "lr_scheduler_type": "cosine",
             "warmup_steps": 0.1,
             "weight_decay": 0.01,
@@ -96,7 +107,7 @@ def reward_model(config: RewardModelConfig, *, chat: Path, preferences: Path, ou
         model=model,
         args=training_arguments(
             RewardConfig,
-            config.training | {"max_length": None},
+            config.training | {"max_length": None, "remove_unused_columns": False},
             out,
             seed=config.seed or 0,
             section="reward_model",

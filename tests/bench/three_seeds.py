@@ -66,10 +66,14 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/seeds"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--table-only", action="store_true", help="read the runs that are there as they are")
     options = parser.parse_args()
     runs = {}
     for seed in options.seeds:
         run = options.runs / f"{options.config.stem}-{seed}"
+        if options.table_only:
+            runs[seed] = measured(run)
+            continue
         flow = [sys.executable, "recipes/full_flow.py", "--config", options.config, "--run-dir", run]
         subprocess.run([*map(str, flow), "--set", f"seed={seed}"], check=True)
         runs[seed] = measured(run)

@@ -15,7 +15,7 @@ from hftrain.errors import ConfigError, DataError
 from hftrain.stages.reward_model import RewardModelConfig, reward_model
 
 REPOSITORY = Path(__file__).parents[2]
-TRAINING = {
+TRAINING = RewardModelConfig().training | {
     "max_steps": 12, "per_device_train_batch_size": 8, "learning_rate": 2e-2, "logging_steps": 2, "save_steps": 4,
 }  # fmt: skip
 
