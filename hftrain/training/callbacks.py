@@ -116,6 +116,7 @@ def checkpoints_in(scratch: Path) -> list[Path]:
 
 
 def gather_samples(out: Path) -> None:
-    """Join what `LookEvery` kept into ``out/samples.jsonl``, in the order of the steps."""
+    """Join what `LookEvery` kept into ``out/samples.jsonl``, in the order of the steps; nothing where nobody looked."""
     paths = sorted((out / "scratch" / "looks").glob("*.json"))
-    write_jsonl(out / "samples.jsonl", [row for path in paths for row in read_json(path)])
+    if paths:
+        write_jsonl(out / "samples.jsonl", [row for path in paths for row in read_json(path)])

@@ -115,6 +115,13 @@ def test_the_judges_margin_changes_what_is_learned(
     assert losses[0] > losses[1]  # -log sigmoid(margin - 0.5) is above -log sigmoid(margin)
 
 
+def test_held_out_accuracy_may_be_logged_while_it_trains(chat_dir: Path, preferences_dir: Path, tmp_path: Path) -> None:
+    watched = config(training={"max_steps": 4, "eval_strategy": "steps", "eval_steps": 2})
+    made = reward_model(watched, chat=chat_dir, preferences=preferences_dir, out=tmp_path / "reward")
+    rows = [row for row in read_jsonl(made / "metrics.jsonl") if "eval_accuracy" in row]
+    assert [row["step"] for row in rows] == [2, 4]
+
+
 def test_pairs_that_are_too_long_are_refused_before_training(
     chat_dir: Path, preferences_dir: Path, tmp_path: Path
 ) -> None:
