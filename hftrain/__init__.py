@@ -1,8 +1,15 @@
-"""From a folder of text to an aligned, quantized language model: thin recipes over Hugging Face libraries."""
+"""From a folder of text to an aligned, quantized language model: thin recipes over Hugging Face libraries.
+
+The recipes are the interface; this package's own face is the errors that they raise. Settings are in
+`hftrain.stages.<stage>`, reading a finished run in `hftrain.lineage`.
+"""
 
 import logging
 import os
 
+from hftrain.errors import ArtifactError, ConfigError, DataError, HftrainError
+
+__all__ = ["ArtifactError", "ConfigError", "DataError", "HftrainError", "__version__"]
 __version__ = "0.1.0"
 
 # TRL reports each trainer's use to the Hub unless told not to; what people train is their own affair.
