@@ -34,10 +34,9 @@ from hftrain.alignment.ppo_rollout import Models, Rollout, Sampling, roll_out
 from hftrain.alignment.ppo_update import Update
 from hftrain.alignment.reward import load_reward_model
 from hftrain.errors import ConfigError
-from hftrain.launch import check_joined
 from hftrain.models.generation import left_padded
 from hftrain.models.loading import load_causal_lm
-from hftrain.runtime import log, process_count
+from hftrain.runtime import log
 from hftrain.training.arguments import training_arguments
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # that it is experimental is why this file is its only door
@@ -53,7 +52,6 @@ def ppo_arguments(given: Mapping[str, Any], out: Path, *, new_tokens: int, seed:
         "num_sample_generations": 0,
         "logging_steps": 1,
     }
-    own["world_size"] = process_count()  # TRL's field hides the property of this name; the trainer sets it to what is
     return training_arguments(PPOConfig, {**given, **own}, out, seed=seed, section="ppo")
 
 
@@ -68,7 +66,7 @@ def ppo_trainer(
     callbacks: list[TrainerCallback],
 ) -> "RepairedPPOTrainer":
     """A trainer of the model in ``chat``, with itself as reference, and a critic that starts as the reward model."""
-    trainer = RepairedPPOTrainer(
+    return RepairedPPOTrainer(
         args=args,
         kl_budget=kl_budget,
         processing_class=tokenizer,
@@ -79,8 +77,6 @@ def ppo_trainer(
         train_dataset=Dataset.from_dict({"input_ids": list(prompts)}),
         callbacks=callbacks,
     )
-    check_joined(trainer.args.world_size)
-    return trainer
 
 
 class RepairedPPOTrainer(PPOTrainer):

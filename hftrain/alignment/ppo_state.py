@@ -8,7 +8,6 @@ to be written. It holds safetensors, JSON, and one file that ``torch.load`` read
 import contextlib
 import os
 import random
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,10 +21,7 @@ from torch import Tensor, nn
 
 from hftrain.errors import ArtifactError
 from hftrain.files import read_json, write_json
-from hftrain.training.callbacks import COMPLETE
-
-CHECKPOINT_NAME = re.compile(r"checkpoint-(\d+)")
-KEPT_CHECKPOINTS = 2
+from hftrain.training.callbacks import COMPLETE, KEPT_CHECKPOINTS, checkpoints_in
 
 RandomState = dict[str, Any]
 
@@ -117,7 +113,7 @@ def save_checkpoint(
         torch.save({"stateful": states, "random": random_states}, folder / "state.pt")
         write_json(folder / "progress.json", {**progress, "step": step})
         (folder / COMPLETE).touch()
-    for old in checkpoints(scratch)[:-KEPT_CHECKPOINTS]:
+    for old in checkpoints_in(scratch)[:-KEPT_CHECKPOINTS]:
         _remove(old)
     return target
 
@@ -152,14 +148,6 @@ def load_checkpoint(
         random_state=states["random"][process_rank],
         tensors=load_file(str(folder / "tensors.safetensors")),
     )
-
-
-def checkpoints(scratch: Path) -> list[Path]:
-    """The whole checkpoints of a folder, oldest first."""
-    if not scratch.is_dir():
-        return []
-    steps = {int(match[1]): path for path in scratch.iterdir() if (match := CHECKPOINT_NAME.fullmatch(path.name))}
-    return [steps[step] for step in sorted(steps)]
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from hftrain.errors import DataError
 from hftrain.models.generation import Answer, answer_prompts
 from hftrain.models.loading import context_tokens, load_causal_lm, parameter_count
 from hftrain.models.scoring import score_answers, score_texts
-from hftrain.tokens.chat import Messages, encode_conversation, load_tokenizer, prompt_of
+from hftrain.tokens.chat import Messages, load_tokenizer, prompt_of, that_fit
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,7 @@ class Questions:
         model, tokenizer = load_causal_lm(folder), load_tokenizer(folder)
         context = context_tokens(model) or 1024
         text = score_texts(model, tokenizer, self.texts, row_tokens=context)
-        room = context - self.new_tokens
-        talks = [talk for talk in self.talks if len(encode_conversation(tokenizer, talk)[0]) <= room]
-        talks = talks[: self.talk_limit]
+        talks = that_fit(tokenizer, self.talks, max_tokens=context - self.new_tokens)[: self.talk_limit]
         if not talks:
             raise DataError(
                 f"{folder}: no held-out conversation leaves room for {self.new_tokens} tokens in its context of "

@@ -1,7 +1,8 @@
 """The chat template, and the one way from messages to token ids that all stages share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -29,6 +30,7 @@ CHAT_TEMPLATE = (
 
 Message = Mapping[str, str]
 Messages = Sequence[Message]
+ListOfMessages = TypeVar("ListOfMessages", bound=Messages)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -89,6 +91,13 @@ def encode_prompt(tokenizer: PreTrainedTokenizerFast, messages: Messages) -> lis
     ids, _ = encode_conversation(tokenizer, messages)
     start = tokenizer.convert_tokens_to_ids(START_OF_TURN)
     return [*ids, *encode_text(tokenizer, "\n"), start, *encode_text(tokenizer, "assistant\n")]
+
+
+def that_fit(
+    tokenizer: PreTrainedTokenizerFast, conversations: Iterable[ListOfMessages], *, max_tokens: int
+) -> list[ListOfMessages]:
+    """The conversations of at most ``max_tokens`` tokens, in their order."""
+    return [talk for talk in conversations if len(encode_conversation(tokenizer, talk)[0]) <= max_tokens]
 
 
 def prompt_of(messages: Messages) -> list[Message]:

@@ -15,7 +15,7 @@ from hftrain.models.generation import answer_prompts
 from hftrain.models.loading import context_tokens, save_model
 from hftrain.models.scoring import score_answers
 from hftrain.runtime import is_main_process, log
-from hftrain.tokens.chat import Messages, encode_conversation, prompt_of
+from hftrain.tokens.chat import Messages, prompt_of, that_fit
 from hftrain.tokens.lens import LabelledRows, as_line, check_labels, label_conversations, show_labels
 
 SHOWN_ROWS = 6
@@ -75,8 +75,7 @@ class AnswerWatch:
         self.tokenizer = tokenizer
         self.new_tokens = new_tokens
         found = conversations_of(corpus, "heldout")
-        room = max_row_tokens - new_tokens
-        fitting = [talk for talk in found if len(encode_conversation(tokenizer, talk)[0]) <= room]
+        fitting = that_fit(tokenizer, found, max_tokens=max_row_tokens - new_tokens)
         self.conversations = fitting[:limit]
         if not fitting:
             raise DataError(

@@ -55,7 +55,7 @@ def training_arguments(
         )
     except (ValueError, TypeError, ImportError) as problem:
         raise ConfigError(f"{section}.training: upstream refuses it: {problem}") from problem
-    check_joined(made.world_size)
+    check_joined(made.distributed_state.num_processes)  # world_size says the same, but TRL's PPOConfig hides it
     return made
 
 

@@ -111,8 +111,13 @@ class LookEvery(TrainerCallback):
 
 
 def checkpoints_in(scratch: Path) -> list[Path]:
-    """The checkpoints in a folder, by their steps."""
-    return sorted(scratch.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    """The checkpoints in a folder, by their steps; none where there is no folder."""
+    return sorted(scratch.glob("checkpoint-*"), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def gather_samples(out: Path) -> None:

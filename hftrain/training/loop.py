@@ -10,7 +10,14 @@ from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from hftrain.artifacts import record_measured, write_jsonl
 from hftrain.runtime import is_main_process, log, wait_for_everyone
-from hftrain.training.callbacks import COMPLETE, MarkCompleteCheckpoints, ProgressLine, checkpoints_in, gather_samples
+from hftrain.training.callbacks import (
+    COMPLETE,
+    MarkCompleteCheckpoints,
+    ProgressLine,
+    checkpoints_in,
+    gather_samples,
+    step_of,
+)
 
 # What differs between two runs of the same work, or restarts from zero when a run is resumed.
 NOT_REPEATABLE = frozenset({"train_loss", "total_flos", "num_tokens", "epoch"})
@@ -26,9 +33,10 @@ def run_trainer(trainer: Trainer, out: Path, *, description: str) -> None:
     trainer.add_callback(ProgressLine(description))
     trainer.add_callback(MarkCompleteCheckpoints())
     checkpoint = last_complete_checkpoint(out / "scratch")
+    first_step = step_of(checkpoint) if checkpoint else 0
     if checkpoint:
-        log.info("%s: goes on from step %s", description, checkpoint.name.rpartition("-")[2])
-    began, first_step = time.monotonic(), int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+        log.info("%s: goes on from step %d", description, first_step)
+    began = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if is_main_process():
         write_jsonl(out / "metrics.jsonl", _repeatable(trainer.state.log_history))

@@ -18,8 +18,6 @@ from hftrain.runtime import device, forget_peak_memory, peak_memory_bytes, progr
 from hftrain.training.callbacks import KEPT_CHECKPOINTS
 
 PROBE_STEPS = 5
-BYTES_PER_PARAMETER_TRAINED = 16
-"""fp32 weights, gradients and AdamW's two moments."""
 BYTES_PER_PARAMETER_KEPT = 12
 """fp32 weights and AdamW's two moments, in a checkpoint."""
 ASSUMED_CONVERSATIONS = 2000

@@ -15,8 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, TrainerCallback
 
 from hftrain.alignment.ppo import PPOConfig, PPOTrainer, RepairedPPOTrainer
-from hftrain.alignment.ppo_state import checkpoints
 from hftrain.errors import ConfigError
+from hftrain.training.callbacks import checkpoints_in
 
 # TRL 1.12 reads a name that transformers 5.23 renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -357,7 +357,7 @@ def test_a_cut_run_ends_like_one_that_was_not(
         with pytest.raises(Cut):
             cut.train()
     again = make(**given)
-    newest = checkpoints(tmp_path / "scratch")[-1:]
+    newest = checkpoints_in(tmp_path / "scratch")[-1:]
     np.random.seed(99)
     again.train(resume_from_checkpoint=str(newest[0]) if newest else None) if newest else rerun(again)
 
@@ -380,7 +380,7 @@ def test_trl_cannot_go_on() -> None:
 
 def test_two_checkpoints_are_kept(make: Make, tmp_path: Path) -> None:
     make(total_episodes=16, save_strategy="steps", save_steps=1).train()
-    assert [path.name for path in checkpoints(tmp_path / "scratch")] == ["checkpoint-3", "checkpoint-4"]
+    assert [path.name for path in checkpoints_in(tmp_path / "scratch")] == ["checkpoint-3", "checkpoint-4"]
     assert len(list((tmp_path / "scratch").iterdir())) == 2
 
 
@@ -461,7 +461,7 @@ def test_a_cut_run_gives_way_to_the_same_policy(make: Make, tmp_path: Path) -> N
     whole = make(**given)
     whole.train()
     again = make(**given)
-    again.train(resume_from_checkpoint=str(checkpoints(tmp_path / "scratch")[-1]))
+    again.train(resume_from_checkpoint=str(checkpoints_in(tmp_path / "scratch")[-1]))
     assert same_weights(again.policy, whole.policy)
     assert again.outcome() == whole.outcome()
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from hftrain.alignment.ppo_state import (
-    checkpoints,
     load_checkpoint,
     prompt_rows,
     random_state,
@@ -15,6 +14,7 @@ from hftrain.alignment.ppo_state import (
     set_random_state,
 )
 from hftrain.errors import ArtifactError
+from hftrain.training.callbacks import checkpoints_in
 
 
 def rows(step: int, *, seed: int = 0) -> list[int]:
@@ -104,7 +104,7 @@ def test_weights_that_two_parts_share_are_saved_once_and_stay_shared(tmp_path: P
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     for step in (2, 9, 10):
         save(tmp_path, step)
-    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-9", "checkpoint-10"]
+    assert [path.name for path in checkpoints_in(tmp_path)] == ["checkpoint-9", "checkpoint-10"]
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -114,9 +114,9 @@ def test_a_half_written_checkpoint_is_none(tmp_path: Path, monkeypatch: pytest.M
         patch.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             save(tmp_path, 2)
-    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-1"]
+    assert [path.name for path in checkpoints_in(tmp_path)] == ["checkpoint-1"]
     save(tmp_path, 2)
-    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-1", "checkpoint-2"]
+    assert [path.name for path in checkpoints_in(tmp_path)] == ["checkpoint-1", "checkpoint-2"]
     assert load(tmp_path / "checkpoint-2")[0].step == 2
 
 
