@@ -80,10 +80,11 @@ def _run_recipe(
 ) -> None:
     from hftrain.artifacts import forced
     from hftrain.config import describe, load_config, load_section
-    from hftrain.launch import check_launch
+    from hftrain.launch import check_launch, end_with_launcher
     from hftrain.runtime import is_main_process
     from hftrain.stages.flow import FlowConfig
 
+    end_with_launcher()
     check_launch()
     loaded: Any
     if section is None:

@@ -1,5 +1,6 @@
 """What a stage needs of the machine: processes, seeds, threads, progress. Imports torch only when used."""
 
+import atexit
 import contextlib
 import logging
 import os
@@ -40,11 +41,22 @@ def is_main_process() -> bool:
 def join_processes() -> None:
     """Connect the job's processes to each other; does nothing when there is one."""
     if process_count() > 1:
-        import torch
+        import torch.distributed
         from accelerate import PartialState
 
+        if torch.distributed.is_initialized():
+            return
         # Rank 0 may work alone for hours (curation) while the others wait at a barrier.
         PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(hours=24))
+        atexit.register(_leave_processes)
+
+
+def _leave_processes() -> None:
+    """Part from the others in order: a process that ends with gloo's threads still running aborts now and then."""
+    import torch.distributed
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def wait_for_everyone() -> None:

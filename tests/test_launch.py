@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -38,7 +39,6 @@ ranks = torch.tensor([process_rank() + 1])
 torch.distributed.all_reduce(ranks)
 check_joined(torch.distributed.get_world_size())
 sys.stdout.write(f"sum of 1..2 is {int(ranks)}\\n")
-torch.distributed.destroy_process_group()
 """
 
 # What accelerate does on a CPU, in a hundredth of its time: mark the environment, start one process, wait.
@@ -200,6 +200,42 @@ def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.Monkey
 
 def test_one_process_alone_is_joined() -> None:
     check_joined(1)
+
+
+def test_workers_end_when_their_launcher_is_killed(tmp_path: Path) -> None:
+    script(
+        "import os, pathlib, time\n"
+        "from hftrain.launch import end_with_launcher\n"
+        "end_with_launcher()\n"
+        "pathlib.Path(os.environ['RANK'] + '.pid').write_text(str(os.getpid()))\n"
+        "time.sleep(120)"
+    )
+    launcher = subprocess.Popen([sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "train.py"])
+    while not all(Path(f"{rank}.pid").is_file() and Path(f"{rank}.pid").read_text() for rank in (0, 1)):
+        assert launcher.poll() is None
+        time.sleep(0.05)
+    launcher.kill()
+    launcher.wait()
+    workers = [int(Path(f"{rank}.pid").read_text()) for rank in (0, 1)]
+    deadline = time.monotonic() + 10
+    while any(map(psutil.pid_exists, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    still = [pid for pid in workers if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    assert still == []
+
+
+def test_processes_part_in_order_at_the_end(tmp_path: Path) -> None:
+    script(
+        "import atexit\n"
+        "def tell():\n"
+        "    import torch.distributed\n"
+        "    print('joined at the end:', torch.distributed.is_initialized(), flush=True)\n"
+        "atexit.register(tell)\n"
+        "from hftrain import runtime\n"
+        "runtime.from_main_process(1)\n"
+    )
+    ended = started(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "train.py")
+    assert ended.stdout.split("\n")[:2] == ["joined at the end: False"] * 2
 
 
 TYPES = {
