@@ -135,6 +135,14 @@ def _console_parser() -> argparse.ArgumentParser:
     plan = command("plan", _plan, "say what a run will take: parameters, tokens, minutes, memory, disk")
     plan.add_argument("config", type=Path)
     plan.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    explain = command("explain", _explain, "say what each rule of curation thinks of a document, with the values")
+    explain.add_argument("file", type=Path, help="any file that collect reads")
+    explain.add_argument(
+        "--row", type=int, action="append", metavar="N", help="which document of it (default: the first)"
+    )
+    explain.add_argument("--config", type=Path, metavar="FILE", help="the run's YAML file (default: the defaults)")
+    explain.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as curate.rules=[c4]")
+    explain.add_argument("--json", action="store_true", help="a line of JSON for each document")
     chat = command("chat", _chat, "talk to a model of a run, token by token")
     chat.add_argument("run", type=Path, help="a run's folder, or a model's")
     chat.add_argument("--model", help="which model of the run (default: policy, else chat)")
@@ -164,6 +172,22 @@ def _plan(options: argparse.Namespace) -> None:
 
     for line in plan_lines(load_config(FlowConfig, options.config, options.set)):
         print(line)
+
+
+def _explain(options: argparse.Namespace) -> None:
+    import json
+
+    from hftrain.config import load_config
+    from hftrain.corpus.explaining import explanations
+    from hftrain.stages.flow import FlowConfig
+
+    config = load_config(FlowConfig, options.config, options.set)
+    rows = options.row or [1]
+    for found in explanations(config.curate, options.file, rows, text_column=config.collect.text_column):
+        if options.json:
+            print(json.dumps(found.as_json(), ensure_ascii=False))
+        else:
+            print("\n".join(found.lines()), end="\n\n")
 
 
 def _chat(options: argparse.Namespace) -> None:

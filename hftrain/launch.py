@@ -7,7 +7,6 @@ another training than the one asked for. Source: accelerate 1.15, ``commands/lau
 
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +14,10 @@ from itertools import takewhile
 from pathlib import Path
 
 from hftrain.errors import ConfigError
-from hftrain.runtime import process_count
+from hftrain.runtime import end_with_parent, process_count
 
 # Accelerate sets it for what it starts, be it by itself, by torchrun, by MPI or by DeepSpeed.
 ACCELERATE_MARK = "ACCELERATE_MIXED_PRECISION"
-
-
-SET_PARENT_DEATH_SIGNAL = 1
-"""``PR_SET_PDEATHSIG`` of Linux's prctl(2)."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +53,13 @@ def check_launch() -> None:
 
 
 def end_with_launcher() -> None:
-    """Let this process end when the launcher that started it is killed; does nothing without one, or off Linux.
+    """Let this process end when the launcher that started it is killed; does nothing without one.
 
     torchrun starts its workers in sessions of their own. Were it killed alone, they would train on unseen, and hold
     the artifact's lock against whoever gives the same command again.
     """
-    if process_count() == 1 or sys.platform != "linux":
-        return
-    import ctypes
-
-    launcher = os.getppid()
-    ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != launcher:  # it ended just before the call
-        os.kill(os.getpid(), signal.SIGKILL)
+    if process_count() > 1:
+        end_with_parent()
 
 
 def check_joined(training_together: int) -> None:

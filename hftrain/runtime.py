@@ -7,6 +7,7 @@ import os
 import platform
 import random
 import re
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger("hftrain")
+
+SET_PARENT_DEATH_SIGNAL = 1
+"""``PR_SET_PDEATHSIG`` of Linux's prctl(2)."""
 
 # Each launcher's own name for the number of processes and for the rank, in the order in which accelerate looks.
 WORLD_SIZE_NAMES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -57,6 +61,18 @@ def _leave_processes() -> None:
 
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def end_with_parent() -> None:
+    """Let the kernel end this process when its parent is killed. Linux alone can; elsewhere this does nothing."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended just before the call
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def wait_for_everyone() -> None:

@@ -6,9 +6,10 @@ once some fifty times as fast. A ``Batch`` computes each array when it is first 
 Shape legend: C characters of the whole batch, D documents, L lines, K chunks, W words, S spans.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any, TypeVar
 
 import numpy
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 Integers = NDArray[numpy.int64]
 Hashes = NDArray[numpy.uint64]
 Codes = NDArray[numpy.uint32]
+Made = TypeVar("Made")
 
 SPACE, LETTER, WORD = 1, 2, 4
 """Bits of ``character_classes``: ``str.isspace``, ``str.isalpha``, and ``\\w`` of ``re``."""
@@ -62,6 +64,22 @@ class Batch:
     def __init__(self, texts: Sequence[str]) -> None:
         """Keep the texts; they hold no lone surrogate."""
         self.texts = list(texts)
+        self._made: dict[Callable[..., Any], Any] = {}
+
+    def once(self, make: "Callable[[Batch], Made]") -> Made:
+        """What ``make`` gives for this batch; it is asked once, however many want it."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: Made = self._made[make]
+        return made
+
+    def has(self, make: "Callable[[Batch], Made]") -> bool:
+        """Whether ``once`` knows already what ``make`` gives."""
+        return make in self._made
+
+    def keep(self, make: "Callable[[Batch], Made]", made: Made) -> None:
+        """Let ``once`` give this for ``make``: it is known from elsewhere."""
+        self._made[make] = made
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -114,6 +132,12 @@ class Batch:
     def words(self) -> Spans:
         r"""Runs of ``\w``: letters, digits, underscores."""
         return self._runs((self.classes_C & WORD) != 0)
+
+    @cached_property
+    def line_words(self) -> Integers:
+        """Shape (L + 1,): the words of line l are those from ``line_words[l]`` up to ``line_words[l + 1]``."""
+        bounds = numpy.append(self.lines.starts_S, len(self.codes_C))
+        return numpy.searchsorted(self.words.starts_S, bounds)
 
     @cached_property
     def word_hashes_W(self) -> Hashes:
@@ -194,6 +218,15 @@ def window_hashes(hashes: Hashes, size: int) -> Hashes:
     for place in range(size):
         total *= numpy.uint64(MULTIPLIER)
         total += hashes[place : place + length]
+    return mixed(total)
+
+
+def window_hashes_at(hashes: Hashes, starts: Integers, size: int) -> Hashes:
+    """The numbers that ``window_hashes`` gives to the windows that begin at ``starts``; each lies within ``hashes``."""
+    total = numpy.zeros(len(starts), numpy.uint64)
+    for place in range(size):
+        total *= numpy.uint64(MULTIPLIER)
+        total += hashes[starts + place]
     return mixed(total)
 
 

@@ -3,52 +3,22 @@
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-from hftrain.corpus import dialogues, docstrings, places
+from hftrain.corpus import dialogues, docstrings, installed_docs, places, source_trees
+from hftrain.corpus.accounts import Source, UnreadableError
 from hftrain.corpus.conversations import conversation_row
-from hftrain.corpus.readers import Records, UnreadableError, records_in
-from hftrain.corpus.records import Row, document_row
+from hftrain.corpus.readers import Records, records_in
+from hftrain.corpus.records import Row, document_row, storable
 from hftrain.errors import DataError
 from hftrain.files import digest_file
 from hftrain.runtime import log
 
 DOCUMENTS = "documents"
 CONVERSATIONS = "conversations"
-
-
-@dataclass
-class Source:
-    """One file, package or Hub data set, and what came of it: a line of sources.jsonl."""
-
-    name: str
-    kind: str
-    """``documents`` or ``conversations``: what it was read as."""
-    license: str | None = None
-    """The source's licence where it states one for all its records."""
-    sha256: str | None = None
-    version: str | None = None
-    bytes: int = 0
-    documents: int = 0
-    """Rows it gave."""
-    empty: int = 0
-    """Records without text, or conversations without an answer."""
-    broken: int = 0
-    """Lines that are not records."""
-    unreadable: str | None = None
-    """Why it could not be read, or not to its end; for broken lines, the first of them."""
-
-    def as_row(self) -> dict[str, object]:
-        """This account as JSON."""
-        return asdict(self)
-
-    def count_broken(self, reason: str) -> None:
-        """Note one line that is not a record."""
-        self.broken += 1
-        self.unreadable = self.unreadable or reason
 
 
 @dataclass
@@ -82,7 +52,7 @@ class Gathering:
             DataError: A record is no conversation, or a data set cannot be had.
         """
         for source, records in self._opened(entries, CONVERSATIONS):
-            convert = functools.partial(conversation_row, source=source.name, license=source.license or self.license)
+            convert = functools.partial(_conversation, source=source.name, license=source.license or self.license)
             yield from _rows(source, records, convert)
 
     def _opened(self, entries: Sequence[str], kind: str) -> Iterator[tuple[Source, Records]]:
@@ -93,6 +63,8 @@ class Gathering:
                 opened = _chatterbot()
             elif entry.startswith(places.HUB):
                 opened = iter([_hub(entry, kind)])
+            elif kind == DOCUMENTS and entry.startswith(places.CODE):
+                opened = iter([_code(entry, self.text_column)])
             else:
                 opened = self._files(Path(entry), kind)
             for source, records in opened:
@@ -104,7 +76,7 @@ class Gathering:
         if place.is_dir():
             paths = places.readable_files(place, tables_only=kind == CONVERSATIONS)
         for path in paths:
-            name = path.relative_to(place.parent).as_posix()
+            name = storable(path.relative_to(place.parent).as_posix())
             source = Source(name, kind)
             try:
                 source.sha256, source.bytes = digest_file(path), path.stat().st_size
@@ -113,24 +85,26 @@ class Gathering:
                 log.warning("%s: not read: %s", name, source.unreadable)
                 yield source, iter(())
                 continue
-            yield (
-                source,
-                records_in(path, text_column=self.text_column, broken=source.count_broken),
-            )
+            yield source, records_in(path, text_column=self.text_column, source=source)
 
 
 def _rows(source: Source, records: Records, convert: Callable[..., Row | None]) -> Iterator[Row]:
     """Convert a source's records; an end that cannot be read is noted, what came before it stays."""
     try:
         for number, record in records:
-            row = convert(record, where=f"{source.name}, row {number}")
+            try:
+                row = convert(record, number=number)
+            except RecursionError:
+                source.count_broken(f"row {number} is nested too deeply")
+                continue
             if row is None:
                 source.empty += 1
             else:
                 source.documents += 1
                 yield row
     except UnreadableError as error:
-        source.unreadable = str(error)
+        reason = str(error)
+        source.unreadable = f"{source.unreadable}; {reason}" if source.unreadable else reason
     if source.unreadable:
         log.warning(
             "%s: %s (%d rows read, %d broken)",
@@ -141,29 +115,28 @@ def _rows(source: Source, records: Records, convert: Callable[..., Row | None]) 
         )
 
 
+def _conversation(record: Mapping[str, object], *, number: int, source: str, license: str | None) -> Row:
+    return conversation_row(record, where=f"{source}, row {number}", source=source, license=license)
+
+
+def _code(entry: str, text_column: str) -> tuple[Source, Records]:
+    place = places.parse_code(entry)
+    source = Source(storable(place.tree.resolve().name), DOCUMENTS)
+    source.sha256 = source_trees.digest_of_tree(place.tree, place.languages)
+    return source, source_trees.code_records(place.tree, place.languages, text_column=text_column, source=source)
+
+
 def _installed_docs(packages: Mapping[str, str], text_column: str) -> Iterator[tuple[Source, Records]]:
+    opened: list[tuple[Source, docstrings.InstalledPackage | None]] = []
     for module, distribution in packages.items():
-        name = f"{places.INSTALLED_DOCS}/{module}"
+        source = Source(f"{places.INSTALLED_DOCS}/{module}", DOCUMENTS)
         package = docstrings.find_package(module, distribution)
         if package is None:
-            yield Source(name, DOCUMENTS, unreadable="not installed"), iter(())
-            continue
-        source = Source(name, DOCUMENTS, license=package.license, version=package.version)
-        yield source, _package_records(package, source, text_column)
-
-
-def _package_records(package: docstrings.InstalledPackage, source: Source, text_column: str) -> Records:
-    number = itertools.count(1)
-    for path in docstrings.python_files(package):
-        try:
-            with docstrings.no_garbage_collection():
-                texts = list(docstrings.documented_texts(package, path))
-            source.bytes += path.stat().st_size
-        except (SyntaxError, ValueError, OSError) as error:
-            source.count_broken(f"{path.name}: {error}")
-            continue
-        for documented in texts:
-            yield next(number), {text_column: documented.text, "module": documented.name}
+            source.unreadable = "not installed"
+        else:
+            source.license, source.version = package.license, package.version
+        opened.append((source, package))
+    yield from installed_docs.records_of(opened, text_column)
 
 
 def _chatterbot() -> Iterator[tuple[Source, Records]]:
@@ -218,7 +191,8 @@ def check_found(kind: str, found: int, entries: Sequence[str], sources: Sequence
         return
     looked = [source for source in sources if source.kind == kind]
     said = "".join(
-        f"\n  {source.name}: {source.unreadable or 'no text in it'} ({source.empty} empty rows, {source.broken} broken)"
+        f"\n  {source.name}: {source.unreadable or 'no text in it'} ({source.empty} empty rows, "
+        f"{source.broken} broken, {source.passed_over.total()} passed over)"
         for source in looked[:20]
     )
     more = f"\n  and {len(looked) - 20} more" if len(looked) > 20 else ""
@@ -239,4 +213,5 @@ def summary_of(sources: Sequence[Source], documents: int, conversations: int) ->
         "unreadable_sources": sum(each.unreadable is not None for each in sources),
         "empty_rows": sum(each.empty for each in sources),
         "broken_rows": sum(each.broken for each in sources),
+        "passed_over": sum(each.passed_over.total() for each in sources),
     }

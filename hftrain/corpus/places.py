@@ -2,10 +2,18 @@
 
     installed-docs, chatterbot       embedded: part of the installation, no download
     installed-docs/networkx          the documentation of one package
-    tales/, book.txt, rows.jsonl.gz  a folder or file
+    tales/, book.epub, rows.jsonl.gz a folder or file
+    code:project/                    a tree of source code; code:project/?python,rust reads those languages
     hub:owner/name@REVISION          a data set of the Hugging Face Hub at a fixed commit
     hub:owner/name@REVISION:SPLIT    one of its splits; ``train[:50000]`` reads so many rows
     hub:owner/name@REVISION:CONFIG:SPLIT
+
+What can be read, by the end of its name; all but .parquet also with .gz or .zst after it:
+
+    .txt .md .html .htm .xhtml .pdf .srt .vtt     one document a file
+    .epub                                         one a chapter
+    .warc                                         one a page
+    .jsonl .ndjson .csv .parquet                  one a row
 
 Nothing here reads data or imports anything heavy: configurations are checked with it.
 """
@@ -16,17 +24,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hftrain.corpus import docstrings
+from hftrain.corpus import docstrings, source_trees
+from hftrain.corpus.accounts import digest_of_files, digest_or_reason
 from hftrain.errors import ConfigError
-from hftrain.files import digest_file, digest_folder, digest_value
+from hftrain.files import digest_value
 
 INSTALLED_DOCS = "installed-docs"
 CHATTERBOT = "chatterbot"
 CHATTERBOT_DISTRIBUTION = "chatterbot-corpus"
 HUB = "hub:"
 
-READABLE = re.compile(r"\.((txt|md|jsonl|csv)(\.gz)?|parquet)$", re.IGNORECASE)
-TABLES = re.compile(r"\.((jsonl|csv)(\.gz)?|parquet)$", re.IGNORECASE)
+CODE = "code:"
+
+TABLES = re.compile(r"\.((jsonl|ndjson|csv)(\.(gz|zst))?|parquet)$", re.IGNORECASE)
+READABLE = re.compile(
+    r"\.((jsonl|ndjson|csv|txt|md|html?|xhtml|pdf|epub|srt|vtt|warc)(\.(gz|zst))?|parquet)$", re.IGNORECASE
+)
+READABLE_TABLES_ARE = ".jsonl .ndjson .csv (each also .gz or .zst) or .parquet"
+READABLE_ARE = f".txt .md .html .htm .xhtml .pdf .epub .srt .vtt .warc {READABLE_TABLES_ARE}"
 ABOUT_THE_DATA = re.compile(r"(readme|licen[cs]e|notice|copying|source)(\.[a-z]+)*$", re.IGNORECASE)
 HUB_ENTRY = re.compile(
     r"hub:(?P<repo>[\w.-]+(/[\w.-]+)?)@(?P<revision>[0-9a-f]{40})"
@@ -44,6 +59,36 @@ class HubPlace:
     split: str
     first_rows: int | None
     """How many rows are read, from the beginning; None for all."""
+
+
+@dataclass(frozen=True)
+class CodePlace:
+    """A tree of source code."""
+
+    tree: Path
+    languages: tuple[str, ...]
+    """Those that are read; none for all."""
+
+
+def parse_code(entry: str) -> CodePlace:
+    """Read a ``code:`` entry.
+
+    Raises:
+        ConfigError: It names a language that is not known, or no folder.
+    """
+    path, asked, named = entry.removeprefix(CODE).rpartition("?")
+    if not asked:
+        path, named = named, ""
+    languages = tuple(filter(None, (name.strip().lower() for name in named.split(","))))
+    unknown = [name for name in languages if name not in source_trees.LANGUAGES]
+    if unknown or (asked and not languages):
+        raise ConfigError(
+            f"{entry!r}: {', '.join(unknown) or 'nothing'} after '?' is no language that is known. Needed: "
+            f"{CODE}FOLDER, or {CODE}FOLDER?LANGUAGE,LANGUAGE of {', '.join(source_trees.LANGUAGES)}. Mend the name."
+        )
+    if not path:
+        raise ConfigError(f"{entry!r}: names no folder. Needed: {CODE}FOLDER. Name one.")
+    return CodePlace(Path(path), languages)
 
 
 def parse_hub(entry: str) -> HubPlace:
@@ -86,17 +131,19 @@ def readable_files(folder: Path, *, tables_only: bool = False) -> list[Path]:
     Links are not followed, hidden files are passed over. Beside tables, a README, LICENSE, NOTICE
     or SOURCE is about the data, not of it, and is passed over too.
     """
-    found: list[Path] = []
-    for parent, subfolders, names in os.walk(folder, followlinks=False):
+    found: list[str] = []
+    root = os.fspath(folder)
+    for parent, subfolders, names in os.walk(root, followlinks=False):
+        inner = "" if parent == root else os.path.relpath(parent, root).replace(os.sep, "/") + "/"
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         readable = [name for name in names if READABLE.search(name) and not name.startswith(".")]
         has_tables = any(TABLES.search(name) for name in readable)
         for name in readable:
             is_about = has_tables and not TABLES.search(name) and ABOUT_THE_DATA.match(name)
             if not is_about and (TABLES.search(name) or not tables_only):
-                found.append(Path(parent, name))
-    regular = [path for path in found if path.is_file() and not path.is_symlink()]
-    return sorted(regular, key=lambda path: path.relative_to(folder).as_posix())
+                found.append(inner + name)
+    paths = [os.path.join(root, name) for name in sorted(found)]
+    return [Path(path) for path in paths if os.path.isfile(path) and not os.path.islink(path)]
 
 
 def problems_of(field: str, entries: Sequence[str], embedded: str, *, tables_only: bool = False) -> list[str]:
@@ -108,11 +155,20 @@ def problems_of(field: str, entries: Sequence[str], embedded: str, *, tables_onl
                 parse_hub(entry)
             except ConfigError as error:
                 problems.append(f"{field}: {error}")
+        elif entry.startswith(CODE) and not tables_only:
+            problems += _code_problems(field, entry)
         elif entry == embedded or is_installed_docs(entry, embedded):
             problems += _embedded_problems(field, entry)
         else:
-            problems += _path_problems(field, entry, embedded, tables_only)
+            trees = "" if tables_only else f"{CODE}FOLDER, "
+            needed = f"{embedded!r}, a file, a folder, {trees}or hub:owner/name@REVISION"
+            problems += _path_problems(field, entry, needed, tables_only)
     return problems
+
+
+def path_problems(field: str, entries: Sequence[str]) -> list[str]:
+    """The same for entries that are files and folders alone."""
+    return [problem for entry in entries for problem in _path_problems(field, entry, "a file or a folder", False)]
 
 
 def outside_of(entries: Sequence[str]) -> dict[str, str]:
@@ -128,9 +184,13 @@ def outside_of(entries: Sequence[str]) -> dict[str, str]:
             found[f"package {CHATTERBOT_DISTRIBUTION}"] = version or "not installed"
         elif entry.startswith(HUB):
             found[entry.split("@")[0]] = entry.partition("@")[2]
+        elif entry.startswith(CODE):
+            place = parse_code(entry)
+            name = ",".join((CODE + _short_name(place.tree), *place.languages))
+            found[_unused(name, found)] = source_trees.digest_of_tree(place.tree, place.languages)
         else:
             path = Path(entry)
-            digest = digest_folder(path) if path.is_dir() else digest_file(path)
+            digest = digest_of_files(readable_files(path), path) if path.is_dir() else digest_or_reason(path)
             found[_unused(_short_name(path), found)] = digest
     return found
 
@@ -149,7 +209,23 @@ def _embedded_problems(field: str, entry: str) -> list[str]:
     return []
 
 
-def _path_problems(field: str, entry: str, embedded: str, tables_only: bool) -> list[str]:
+def _code_problems(field: str, entry: str) -> list[str]:
+    try:
+        place = parse_code(entry)
+    except ConfigError as error:
+        return [f"{field}: {error}"]
+    if not place.tree.is_dir():
+        return [
+            f"{field}: {entry} is not a folder (looked in {Path.cwd()}). Needed: {CODE} and the folder of a source "
+            "tree. Mend the path."
+        ]
+    if all(file.passed_over for file in source_trees.files_of(place.tree, place.languages)):
+        asked = ", ".join(place.languages) or f"any of {', '.join(source_trees.LANGUAGES)}"
+        return [f"{field}: the folder {entry} holds no source code. Needed: files in {asked}. Name another."]
+    return []
+
+
+def _path_problems(field: str, entry: str, needed: str, tables_only: bool) -> list[str]:
     path = Path(entry)
     if path.is_dir():
         if readable_files(path, tables_only=tables_only):
@@ -162,12 +238,9 @@ def _path_problems(field: str, entry: str, embedded: str, tables_only: bool) -> 
     elif path.exists():
         said = f"{field}: {entry} is neither a file nor a folder."
     else:
-        return [
-            f"{field}: {entry} does not exist (looked in {Path.cwd()}). Needed: {embedded!r}, a "
-            "file, a folder, or hub:owner/name@REVISION. Mend the path."
-        ]
-    kinds = "" if tables_only else ".txt .md "
-    return [f"{said} Needed: {kinds}.jsonl .csv (each also .gz) or .parquet. Convert it, or name another."]
+        return [f"{field}: {entry} does not exist (looked in {Path.cwd()}). Needed: {needed}. Mend the path."]
+    kinds = READABLE_TABLES_ARE if tables_only else READABLE_ARE
+    return [f"{said} Needed: {kinds}. Convert it, or name another."]
 
 
 def _short_name(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 import ftfy
 from ftfy.badness import is_bad
@@ -22,9 +23,13 @@ CONFIG = ftfy.TextFixerConfig(uncurl_quotes=False, explain=False)
 TOUCHED_ASCII = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|&#?[0-9A-Za-z]{1,24};")
 
 
-UNUSUAL = re.compile("[^\x00-\x7f‘’“”–—…]")
+UNUSUAL = re.compile("[^\x00-\x7f‘’“”–—…]+")
 """ftfy finds nothing in a line of ASCII and these: each pattern of its ``is_bad`` asks for at least
 one character of another kind. Most lines of a book are such."""
+
+
+PATTERN_CHARS = 8
+"""No pattern of ``is_bad`` is longer."""
 
 
 def _any_of(codes: set[int]) -> str:
@@ -54,7 +59,7 @@ def repair(text: str) -> str:
     could change do not pass through ftfy, which is slow: an ASCII line holds no mojibake, and ftfy
     decodes only where its ``is_bad`` says so.
     """
-    if text.isascii() and not TOUCHED_ASCII.search(text):
+    if not _may_need_repair(text):
         return text.strip()
     config = CONFIG._replace(unescape_html="<" not in text)
     lines = text.split("\n")
@@ -66,13 +71,24 @@ def repair(text: str) -> str:
     return fixed.strip()
 
 
+def _around_unusual(text: str) -> Iterator[str]:
+    """The pieces of lines in which ``is_bad`` could find something, far fewer than the lines."""
+    for run in UNUSUAL.finditer(text):
+        start, end = max(0, run.start() - PATTERN_CHARS), run.end() + PATTERN_CHARS
+        line_start, line_end = text.rfind("\n", start, run.start()) + 1, text.find("\n", run.end(), end)
+        yield text[max(start, line_start) : end if line_end < 0 else line_end]
+
+
+def _may_need_repair(text: str) -> bool:
+    """Whether any line might: what is bad in a line is bad in the whole text."""
+    if text.isascii():
+        return TOUCHED_ASCII.search(text) is not None
+    return (
+        TOUCHED.search(text) is not None
+        or any(map(is_bad, _around_unusual(text)))
+        or not unicodedata.is_normalized("NFC", text)
+    )
+
+
 def _fixed(line: str, config: ftfy.TextFixerConfig) -> str:
-    if line.isascii():
-        needs_ftfy = bool(TOUCHED_ASCII.search(line))
-    else:
-        needs_ftfy = bool(
-            TOUCHED.search(line)
-            or (UNUSUAL.search(line) and is_bad(line))
-            or not unicodedata.is_normalized("NFC", line)
-        )
-    return ftfy.fix_text(line, config) if needs_ftfy else line
+    return ftfy.fix_text(line, config) if _may_need_repair(line) else line

@@ -1,126 +1,129 @@
-"""Quality rules: each takes a text and says what is wrong with it, or None.
+"""Quality rules: which texts stay, and what is wrong with the others.
 
-The rules are those of two published filters, with the thresholds as arguments:
-Gopher (Rae et al. 2021, arXiv:2112.11446, table A1) and C4 (Raffel et al. 2020, arXiv:1910.10683,
-section 2.2). Both were made for whole web pages. The defaults of ``CurateConfig`` are looser, as
-its texts may be a paragraph of documentation or a story for children, who like repetition; each
-docstring gives the published value.
+``build`` takes sets of rules by name, ``judge`` asks them of many texts at once, ``explain`` shows what each of them
+thinks of one text. ``hftrain.corpus.rule_sets`` holds the rules with their thresholds and sources.
 """
 
-import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-Rule = tuple[str, Callable[[str], str | None]]
-"""A name to count by, and text -> what is wrong, or None. Later rules join the list."""
+import numpy
 
-STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
+from hftrain.corpus.batches import Batch
+from hftrain.corpus.rule_sets import BASIC, RULE_SETS, Rule
+from hftrain.corpus.text_lines import Flags, Floats
+from hftrain.corpus.word_pieces import narrowed
+from hftrain.errors import ConfigError
 
-BULLET = re.compile(r"\s*(?:[-*•‣▪●]|\d{1,3}[.)])\s")
-SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]*_`]*(?:\s|$)")
-CODE_SIGNS = "{}[]<>|\\=_^~#@$%&/;"
-LETTERLESS_WORD = re.compile(r"(?<!\S)(?:[^\w\s]|[\d_])+(?!\S)")
-WEB_BOILERPLATE = re.compile(
-    r"lorem ipsum|(?:enable|requires?|turn on|disabled?) java ?script|java ?script (?:is|must be) "
-    r"(?:disabled|enabled)|(?:we|site) uses? cookies"
-)
-WEB_WORDS = ("ipsum", "script", "cookies")
-"""One of these is in all that the pattern finds; looking for them is ten times as fast."""
+PlainRule = tuple[str, Callable[[str], str | None]]
+"""A name to count by, and text -> what is wrong, or None."""
 
-SHORT_WORDS = 30
-"""Up to here a good text may lack a stop word or a full stop, or say some words over again."""
+AnyRule = Rule | PlainRule
 
 
-def too_few_words(text: str, *, minimum_words: int) -> str | None:
-    """Too short to be about anything. Gopher: 50 words."""
-    words = len(text.split())
-    return f"{words} words" if words < minimum_words else None
+@dataclass(frozen=True)
+class Opinion:
+    """What a rule thinks of a text."""
+
+    name: str
+    measure: str
+    value: float
+    """NaN: the rule does not ask this of the text."""
+
+    least: float | None
+    most: float | None
+    is_broken: bool
+    detail: str
+    source: str
 
 
-def odd_word_length(text: str, *, shortest_chars: float, longest_chars: float) -> str | None:
-    """Words that are no words: digits, codes, text without spaces. Gopher: a mean of 3 to 10."""
-    words = text.split()
-    mean_chars = sum(map(len, words)) / max(1, len(words))
-    return None if shortest_chars <= mean_chars <= longest_chars else f"mean {mean_chars:.1f} chars"
+def rule_sets() -> Mapping[str, tuple[Rule, ...]]:
+    """All sets of rules by name, with the published thresholds."""
+    return RULE_SETS
 
 
-def too_few_wordlike(text: str, *, minimum_share: float) -> str | None:
-    """Tables, numbers, drawings. Gopher: 0.8 of the words hold a letter."""
-    share = 1 - len(LETTERLESS_WORD.findall(text)) / max(1, len(text.split()))
-    return f"share {share:.2f} of words with a letter" if share < minimum_share else None
+def build(names: Sequence[str], thresholds: Mapping[str, float]) -> list[Rule]:
+    """The rules of the named sets, in order, with other thresholds where they are given.
+
+    Args:
+        names: Any of ``rule_sets()``.
+        thresholds: ``set.setting`` -> value, as in ``gopher_quality.minimum_words: 30``.
+
+    Raises:
+        ConfigError: A set or a setting that nobody knows, or a threshold of a set that is not asked.
+    """
+    for name in names:
+        if name not in RULE_SETS:
+            raise ConfigError(f"rules: {name!r} is not known. {_instead(name, list(RULE_SETS))}")
+    left = dict(thresholds)
+    found = []
+    for name in names:
+        for rule in RULE_SETS[name]:
+            least = left.pop(f"{name}.{rule.least_name}", rule.least)
+            most = left.pop(f"{name}.{rule.most_name}", rule.most)
+            found.append(replace(rule, least=least, most=most))
+    if left:
+        unknown = next(iter(left))
+        raise ConfigError(f"thresholds: {unknown!r} is not known. {_instead(unknown, threshold_names(names))}")
+    return found
 
 
-def too_few_stop_words(text: str, *, minimum_words: int) -> str | None:
-    """Lists of names, menus, other languages. Gopher: 2 different ones of 8 English words."""
-    words = text.lower().split()
-    found = len(STOP_WORDS.intersection(words))
-    is_long = len(words) > SHORT_WORDS
-    return f"{found} stop words" if found < minimum_words and is_long else None
+def threshold_names(names: Sequence[str]) -> list[str]:
+    """What the thresholds of these sets are called in settings."""
+    return [
+        f"{name}.{setting}"
+        for name in names
+        for rule in RULE_SETS[name]
+        for setting in (rule.least_name, rule.most_name)
+        if setting
+    ]
 
 
-def too_much_code(text: str, *, maximum_share: float) -> str | None:
-    """Code, markup, formulas. C4 drops any page with ``{``; here it is a share of characters."""
-    share = sum(map(text.count, CODE_SIGNS)) / max(1, len(text))
-    return f"share {share:.2f} of code signs" if share > maximum_share else None
+def judge(batch: Batch, rules: Sequence[AnyRule]) -> list[tuple[str, str] | None]:
+    """For each text the name of the first rule that it breaks, and what is wrong; None if it breaks none."""
+    broken: list[tuple[str, str] | None] = [None] * len(batch)
+    places = numpy.arange(len(batch))
+    left = numpy.ones(len(batch), numpy.bool_)
+    for rule in rules:
+        found = _found(batch, rule, left)
+        for document, detail in found.items():
+            broken[int(places[document])] = (rule.name if isinstance(rule, Rule) else rule[0], detail)
+        left[list(found)] = False
+        if not left.any():
+            break
+        if found and 2 * int(batch.lengths_D[left].sum()) < int(batch.lengths_D.sum()):
+            kept = numpy.flatnonzero(left)  # the rest is measured for nothing
+            batch, places, left = narrowed(batch, kept), places[kept], numpy.ones(len(kept), numpy.bool_)
+    return broken
 
 
-def no_sentence(text: str) -> str | None:
-    """Headings and labels. C4 keeps only lines that end like a sentence, and pages of 3 or more."""
-    if SENTENCE_END.search(text) or len(text.split()) <= SHORT_WORDS:
-        return None
-    return "no sentence ends"
+def _found(batch: Batch, rule: AnyRule, left: Flags) -> dict[int, str]:
+    """Those of the texts that are left that break a rule, and what is wrong with each."""
+    if isinstance(rule, Rule):
+        values = _values(batch, rule, left)
+        hits = numpy.flatnonzero(left & _is_broken(rule, values)).tolist()
+        return {document: _detail(rule, float(values[document]), batch.texts[document]) for document in hits}
+    details = {document: rule[1](batch.texts[document]) for document in numpy.flatnonzero(left).tolist()}
+    return {document: detail for document, detail in details.items() if detail is not None}
 
 
-def mostly_bullets(text: str, *, maximum_share: float) -> str | None:
-    """Outlines. Gopher: at most 0.9 of the lines begin with a bullet."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    share = sum(map(bool, map(BULLET.match, lines))) / max(1, len(lines))
-    return f"share {share:.2f} of lines" if share > maximum_share else None
+def first_reason(text: str, rules: Sequence[AnyRule]) -> tuple[str, str] | None:
+    """The name of the first rule that a text breaks, and what is wrong; None if it breaks none."""
+    return judge(Batch([text]), rules)[0]
 
 
-def cut_lines(text: str, *, maximum_share: float) -> str | None:
-    """Teasers of other pages. Gopher: at most 0.3 of the lines end with an ellipsis."""
-    lines = [line.rstrip() for line in text.split("\n") if line.strip()]
-    share = sum(line.endswith(("...", "…")) for line in lines) / max(1, len(lines))
-    return f"share {share:.2f} of lines" if share > maximum_share and len(lines) > 2 else None
-
-
-def repeated_lines(text: str, *, maximum_share: float) -> str | None:
-    """Menus and dumps. Gopher: at most 0.2 of the characters in lines that came before."""
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    counts = Counter(lines)
-    repeated = sum((count - 1) * len(line) for line, count in counts.items() if count > 1)
-    share = repeated / max(1, sum(map(len, lines)))
-    return f"share {share:.2f} of characters" if share > maximum_share else None
-
-
-def repeated_words(text: str, *, maximum_share: float) -> str | None:
-    """Spam and loops. Gopher: at most 0.18 of the characters in the most frequent word triple."""
-    words = text.split()
-    if len(words) <= SHORT_WORDS:
-        return None
-    (triple, count), *_ = Counter(zip(words, words[1:], words[2:], strict=False)).most_common(1)
-    share = count * sum(map(len, triple)) / sum(map(len, words)) if count > 1 else 0.0
-    return f"share {share:.2f} is {' '.join(triple)!r}" if share > maximum_share else None
-
-
-def web_boilerplate(text: str) -> str | None:
-    """What a site says instead of its page. C4: any page with "lorem ipsum" or "javascript"."""
-    lowered = text.lower()
-    if not any(word in lowered for word in WEB_WORDS):
-        return None
-    found = WEB_BOILERPLATE.search(lowered)
-    return f"says {found[0]!r}" if found else None
-
-
-def first_reason(text: str, rules: Sequence[Rule]) -> tuple[str, str] | None:
-    """The name of the first rule that a text breaks, and what it says; None if it breaks none."""
-    for name, rule in rules:
-        detail = rule(text)
-        if detail is not None:
-            return name, detail
-    return None
+def explain(text: str, rules: Sequence[Rule]) -> list[Opinion]:
+    """What every rule thinks of a text, broken or not, with its exact value."""
+    batch = Batch([text])
+    opinions = []
+    for rule in rules:
+        value = float(batch.once(rule.measure)[0])
+        is_broken = bool(_is_broken(rule, numpy.array([value]))[0])
+        detail = _detail(rule, value, text) if is_broken else ""
+        measure = (rule.measure.__doc__ or "").partition("\n")[0] or rule.says.replace("{:.3f} ", "")
+        opinions.append(Opinion(rule.name, measure, value, rule.least, rule.most, is_broken, detail, rule.source))
+    return opinions
 
 
 def standard_rules(
@@ -132,17 +135,59 @@ def standard_rules(
     maximum_repeated_share: float,
     maximum_triple_share: float,
 ) -> list[Rule]:
-    """The rules in the order in which they are asked: cheap and telling ones first."""
-    return [
-        ("too_few_words", partial(too_few_words, minimum_words=minimum_words)),
-        ("odd_word_length", partial(odd_word_length, shortest_chars=2.5, longest_chars=12)),
-        ("too_few_wordlike", partial(too_few_wordlike, minimum_share=minimum_wordlike_share)),
-        ("too_few_stop_words", partial(too_few_stop_words, minimum_words=minimum_stop_words)),
-        ("too_much_code", partial(too_much_code, maximum_share=maximum_code_share)),
-        ("no_sentence", no_sentence),
-        ("mostly_bullets", partial(mostly_bullets, maximum_share=0.9)),
-        ("cut_lines", partial(cut_lines, maximum_share=0.5)),
-        ("repeated_lines", partial(repeated_lines, maximum_share=maximum_repeated_share)),
-        ("repeated_words", partial(repeated_words, maximum_share=maximum_triple_share)),
-        ("web_boilerplate", web_boilerplate),
-    ]
+    """The set ``basic`` with these thresholds."""
+    given = {f"basic.{name}": value for name, value in locals().items()}
+    return build(["basic"], given)
+
+
+def _values(batch: Batch, rule: Rule, asked_D: Flags) -> Floats:
+    """The measured numbers; where the rule's bound clears a text, the bound."""
+    if rule.bound is None or rule.least is not None:
+        return batch.once(rule.measure)
+    values = batch.once(rule.bound)
+    assert rule.most is not None
+    suspects = numpy.flatnonzero((values > rule.most) & asked_D)
+    if len(suspects):
+        values = values.copy()
+        values[suspects] = narrowed(batch, suspects).once(rule.measure)
+    return values
+
+
+def _is_broken(rule: Rule, values: Floats) -> Flags:
+    broken = numpy.zeros(len(values), numpy.bool_)
+    if rule.least is not None:
+        broken |= values < rule.least
+    if rule.most is not None:
+        broken |= values > rule.most
+    return broken
+
+
+def _detail(rule: Rule, value: float, text: str) -> str:
+    said = rule.says.format(value)
+    if rule.most is not None and value > rule.most:
+        said += f" (at most {rule.most:g})" if rule.most else ""
+    elif rule.least is not None:
+        said += f" (at least {rule.least:g})"
+    shown = rule.shown(text) if rule.shown else ""
+    return f"{said}: {shown}" if shown else said
+
+
+def _instead(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    needed = f"Did you mean {near[0]}?" if near else f"Needed: any of {', '.join(known)}."
+    return f"{needed} Mend the name, or leave it out."
+
+
+__all__ = [
+    "BASIC",
+    "AnyRule",
+    "Opinion",
+    "Rule",
+    "build",
+    "explain",
+    "first_reason",
+    "judge",
+    "rule_sets",
+    "standard_rules",
+    "threshold_names",
+]

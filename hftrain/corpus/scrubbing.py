@@ -1,125 +1,122 @@
-"""E-mail addresses, phone numbers and IP addresses of persons, replaced by typed placeholders.
+"""Personal data found, and replaced by typed placeholders, or named as the reason to drop a text."""
 
-Precision comes first, for two reasons: technical text is full of numbers with dots and dashes, and
-a placeholder in the wrong place damages a good sentence. So a bare run of digits is a phone number
-only where a word says so, and ``1.2.3.4`` is a version until a word says otherwise.
-"""
-
-import ipaddress
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-PLACEHOLDERS = {"email": "<EMAIL>", "phone": "<PHONE>", "ip": "<IP>"}
-
-EMAIL = re.compile(
-    r"(?<![\w.%+-])(?P<name>[\w%+-][\w.%+-]{0,63})@(?P<domain>(?:[A-Za-z0-9-]{1,63}\.){1,4}"
-    r"(?:[A-Za-z]{2}|com|org|net|edu|gov|mil|int|info|biz|name|dev|app|email|online|cloud))"
-    r"(?![\w-]|\.\w)"
+from hftrain.corpus import contact_data, credentials, entities, identity_numbers, payment_data
+from hftrain.corpus.personal_data import (
+    DROP,
+    ENTITY_PLACEHOLDERS,
+    LEAVE,
+    PLACEHOLDERS,
+    Found,
+    SearchedText,
+    Span,
 )
-NOBODYS_DOMAIN = re.compile(r"(.*\.)?example(\.com|\.org|\.net)?$|users\.noreply\.github\.com$", re.I)
-NOBODYS_NAMES = frozenset({"git", "svn", "hg"})
-"""``git@github.com`` is a way to write a repository's address. Example domains: RFC 2606."""
+from hftrain.errors import ConfigError
 
-PHONE_DIGITS = range(7, 16)
-"""E.164 allows 15; local numbers have at least 7."""
+Finder = Callable[[SearchedText], Iterator[Span]]
 
-PHONE = re.compile(
-    r"(?<![\w+.(-])\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,6}(?:x\d{1,6})?(?![\w-])"
-    r"|(?<![\w+./(-])(?:00\d{1,3}[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])\d{3}[-. ]\d{4}"
-    r"(?:x\d{1,6})?(?![\w-]|\.\d)"
-)
-SAID_PHONE = re.compile(
-    r"(?P<said>\b(?:phone|telephone|tel|fax|mobile|cell|desk|whatsapp|answering at|messages to"
-    r"|(?:call|reach|text) (?:me|us|him|her) (?:on|at))\b(?: (?:number|no))?[\s:.#=]{1,4})"
-    r"(?P<number>[+(\d][\d ().-]{5,20}\d)",
-    re.IGNORECASE,
-)
-PHONE_SAID_AFTER = re.compile(
-    r"(?<![\w.+(-])(?P<number>[+(\d][\d ().-]{5,20}\d)(?=[ -]\(?(?:fax|mobile|cell)\b)", re.IGNORECASE
-)
-SEVEN_DIGITS = re.compile(r"\d(?:[ ().-]{0,3}\d){6}")
-DATE = re.compile(r"\d{4}[-./]\d{1,2}[-./]\d{1,2}")
+FINDERS: dict[str, Finder] = {
+    "key": credentials.keys,
+    "url_credentials": credentials.url_credentials,
+    "email": contact_data.emails,
+    "iban": payment_data.ibans,
+    "card": payment_data.cards,
+    "wallet": payment_data.wallets,
+    "national_id": identity_numbers.national_ids,
+    "mac_address": contact_data.mac_addresses,
+    "ip": contact_data.ips,
+    "date_of_birth": identity_numbers.dates_of_birth,
+    "phone": contact_data.phones,
+    "street_address": entities.street_addresses,
+}
+"""What finds each kind of PLACEHOLDERS, in its order: of two that overlap the earlier kind is taken."""
 
-IPV4 = re.compile(r"(?<![\w.+-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
-IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}|:){1,7}(?![\w:])")
-DIGIT_DOT_DIGIT = re.compile(r"\d\.\d")
-HEX_BETWEEN_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
-SAYS_VERSION = re.compile(r"(version|release|section|chapter|v|\bver\.?|[<>=~!]=?|§)\s*$", re.I)
-SAYS_ADDRESS = re.compile(r"\b(ip|ipv4|address(es)?|host|server|gateway|dns|ping)\W{0,3}(\w+\W{1,3})?$", re.I)
-VERSION_LIKE_BELOW = 100
-"""Four numbers that all lie below this could be a version; an address has a larger one mostly."""
 
-FEWEST_IPV6_GROUPS = 4
-"""Shorter forms are met as slices, C++ names and times of day."""
+def find(text: str, kinds: Iterable[str], names_model: str | None = None) -> list[Found]:
+    """The personal data of these ``kinds``, in the order of the text, none overlapping another.
+
+    Of two that overlap, the kind that comes first in PLACEHOLDERS is taken, and of one kind the
+    leftmost, then the longest.
+
+    Args:
+        text: Any text.
+        kinds: Keys of PLACEHOLDERS or ENTITY_PLACEHOLDERS; their order does not matter.
+        names_model: Name of the spaCy pipeline for the kinds of ENTITY_PLACEHOLDERS.
+
+    Raises:
+        ConfigError: The pipeline is needed and not named, or it cannot be loaded.
+    """
+    wanted = frozenset(kinds)
+    searched = SearchedText(text)
+    taken: list[Found] = []
+    for kind, finder in FINDERS.items():
+        if kind in wanted:
+            spans = sorted(finder(searched), key=lambda span: (span[0], -span[1]))
+            _take(taken, (Found(kind, start, end, text[start:end]) for start, end in spans))
+    if not wanted.isdisjoint(ENTITY_PLACEHOLDERS):
+        if names_model is None:
+            raise ConfigError(
+                "curate.names_model: not set, but person or address is asked for. Names are found by a spaCy "
+                "pipeline. Name an installed one, or leave these kinds out."
+            )
+        named = entities.entities(text, entities.load_pipeline(names_model))
+        _take(taken, (one for one in named if one.kind in wanted))
+    taken.sort(key=lambda one: one.start)
+    return taken
+
+
+def _take(taken: list[Found], candidates: Iterable[Found]) -> None:
+    """Add the candidates, which come from left to right, that overlap nothing in ``taken``."""
+    before = sorted((one.start, one.end) for one in taken)
+    place, last_end = 0, 0
+    for one in candidates:
+        while place < len(before) and before[place][1] <= one.start:
+            place += 1
+        is_free = place == len(before) or one.end <= before[place][0]
+        if is_free and one.start >= last_end and one.end > one.start:
+            taken.append(one)
+            last_end = one.end
 
 
 def scrub(text: str, kinds: Sequence[str]) -> tuple[str, Counter[str]]:
     """Replace personal data of these ``kinds`` (keys of PLACEHOLDERS), and count it by kind."""
-    found: Counter[str] = Counter()
-    for kind in kinds:
-        text = SCRUBBERS[kind](text, found)
-    return text, found
+    return _replaced(text, find(text, kinds))
 
 
-def _scrub_email(text: str, found: Counter[str]) -> str:
-    if "@" not in text:
-        return text
+def clean(
+    text: str, actions: Mapping[str, str], names_model: str | None = None
+) -> tuple[str, Counter[str], Found | None]:
+    """Do with each kind of personal data in a text what ``actions`` says.
 
-    def replaced(match: re.Match[str]) -> str:
-        if NOBODYS_DOMAIN.match(match["domain"]) or match["name"].lower() in NOBODYS_NAMES:
-            return match[0]
-        found["email"] += 1
-        return PLACEHOLDERS["email"]
+    Args:
+        text: Any text.
+        actions: ``replace``, ``drop`` or ``leave`` by kind; a kind not named is left, and not looked for.
+        names_model: Name of the spaCy pipeline that finds persons and addresses, if they are asked for.
 
-    return EMAIL.sub(replaced, text)
+    Returns:
+        The text with placeholders, how many of each kind were replaced, and what the text is to be
+        dropped for: the first find of a kind whose action is ``drop``. The text is then unchanged.
 
-
-def _scrub_phone(text: str, found: Counter[str]) -> str:
-    def replaced(match: re.Match[str]) -> str:
-        groups = match.groupdict()
-        number = groups.get("number", match[0])
-        if sum(map(str.isdigit, number)) not in PHONE_DIGITS or DATE.match(number):
-            return match[0]
-        found["phone"] += 1
-        return (groups.get("said") or "") + PLACEHOLDERS["phone"]
-
-    if not SEVEN_DIGITS.search(text):
-        return text
-    for pattern in (PHONE, SAID_PHONE, PHONE_SAID_AFTER):
-        text = pattern.sub(replaced, text)
-    return text
+    Raises:
+        ConfigError: The pipeline is needed and not named, or it cannot be loaded.
+    """
+    found = find(text, [kind for kind, action in actions.items() if action != LEAVE], names_model=names_model)
+    for one in found:
+        if actions[one.kind] == DROP:
+            return text, Counter(), one
+    return *_replaced(text, found), None
 
 
-def _scrub_ip(text: str, found: Counter[str]) -> str:
-    def replaced(match: re.Match[str]) -> str:
-        before = match.string[max(0, match.start() - 24) : match.start()]
-        if not _is_a_hosts_address(match[0], before):
-            return match[0]
-        found["ip"] += 1
-        return PLACEHOLDERS["ip"]
-
-    if DIGIT_DOT_DIGIT.search(text):
-        text = IPV4.sub(replaced, text)
-    return IPV6.sub(replaced, text) if HEX_BETWEEN_COLONS.search(text) else text
+def _replaced(text: str, found: Sequence[Found]) -> tuple[str, Counter[str]]:
+    if not found:
+        return text, Counter()
+    parts, last = [], 0
+    for one in found:
+        parts += [text[last : one.start], (PLACEHOLDERS.get(one.kind) or ENTITY_PLACEHOLDERS[one.kind])]
+        last = one.end
+    return "".join([*parts, text[last:]]), Counter(one.kind for one in found)
 
 
-def _is_a_hosts_address(candidate: str, before: str) -> bool:
-    """Whether this names a machine out there: not a version, nor a private or reserved address."""
-    try:
-        address = ipaddress.ip_address(candidate)
-    except ValueError:
-        return False
-    if not address.is_global or SAYS_VERSION.search(before):
-        return False
-    if address.version == 6:
-        return sum(map(bool, candidate.split(":"))) >= FEWEST_IPV6_GROUPS
-    is_version_like = all(int(part) < VERSION_LIKE_BELOW for part in candidate.split("."))
-    return not is_version_like or SAYS_ADDRESS.search(before) is not None
-
-
-SCRUBBERS: dict[str, Callable[[str, Counter[str]], str]] = {
-    "email": _scrub_email,
-    "phone": _scrub_phone,
-    "ip": _scrub_ip,
-}
+__all__ = ["ENTITY_PLACEHOLDERS", "PLACEHOLDERS", "Found", "clean", "find", "scrub"]

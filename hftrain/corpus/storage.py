@@ -70,10 +70,7 @@ def read_rows(folder: Path) -> Dataset:
     try:
         dataset = load_from_disk(str(folder))
     except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise DataError(
-            f"{folder}: no readable dataset ({error}). A folder that datasets.load_from_disk opens "
-            "is needed. Run the stage that makes it, or give the right folder."
-        ) from error
+        raise _unreadable(folder, error) from error
     if not isinstance(dataset, Dataset):
         raise DataError(
             f"{folder}: holds several splits ({', '.join(dataset)}). One dataset is needed. "
@@ -86,6 +83,23 @@ def each_row(dataset: Dataset) -> Iterator[dict[str, Any]]:
     """Yield the rows in order; some ten times as fast as iterating over the dataset itself."""
     for table in dataset.with_format("arrow").iter(batch_size=READ_ROWS):
         yield from table.to_pylist()
+
+
+def each_batch(folder: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows as Arrow batches, in the order and sizes in which they were written.
+
+    They are read, not mapped: memory holds one batch, and what is done with is given back.
+
+    Raises:
+        DataError: The folder holds no dataset.
+    """
+    try:
+        files = [each["filename"] for each in json.loads((folder / STATE_FILE).read_bytes())["_data_files"]]
+        for name in files:
+            with pa.OSFile(str(folder / name)) as file, pa.ipc.open_stream(file) as stream:
+                yield from stream
+    except (FileNotFoundError, ValueError, KeyError, pa.ArrowInvalid) as error:
+        raise _unreadable(folder, error) from error
 
 
 class RowWriter:
@@ -115,6 +129,14 @@ class RowWriter:
         self._batch_chars += sum(map(_size_chars, row.values()))
         if len(self._batch) == BATCH_ROWS or self._batch_chars >= BATCH_CHARS:
             self._flush()
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Add rows that are Arrow already; columns that this writer does not have are left out."""
+        if self._batch:
+            self._flush()
+        if batch.num_rows:
+            self._stream.write_batch(batch.select(self._schema.names).cast(self._schema))
+            self.row_count += batch.num_rows
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
@@ -156,6 +178,13 @@ class _HashingFile:
 
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
+
+
+def _unreadable(folder: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{folder}: no readable dataset ({error}). A folder that datasets.load_from_disk opens "
+        "is needed. Run the stage that makes it, or give the right folder."
+    )
 
 
 def _size_chars(value: object) -> int:

@@ -21,10 +21,11 @@ def curated(corpus: Artifact, options: Options) -> Markup:
         [
             facts(
                 ("documents kept", count(documents.get("kept")), f"of {count(documents.get('in'))}"),
-                ("text kept", size_in_bytes(documents.get("kept_bytes")), _share_kept(documents)),
+                ("text kept", size_in_bytes(documents.get("kept_as_bytes")), _share_kept(documents)),
                 ("to train on", count(summary.get("documents_train")), _talks(summary, "train")),
                 ("held out", count(summary.get("documents_heldout")), _talks(summary, "heldout")),
                 ("personal data replaced", *_scrubbed(kinds)),
+                *_cut(documents),
             ),
             figures(*(_funnel(kind, account) for kind, account in kinds.items())),
             *(_drops(kind, account, options) for kind, account in kinds.items()),
@@ -61,9 +62,37 @@ def _example(example: Mapping[str, Any]) -> Markup:
 
 
 def _sources(kind: str, account: Mapping[str, Any]) -> Markup | None:
-    sources = sorted(objects_in(account.get("by_source")).items(), key=lambda one: -_number(one[1].get("in")))
-    rows = [(clip(name, 80), count(one.get("in")), count(one.get("kept")), _share(one)) for name, one in sources]
-    return fold(f"{kind.capitalize()} by source", table(("source", "came in", "kept", "share"), rows)) if rows else None
+    """A row a source: what came in and stayed, in documents and bytes, and what each rule took."""
+    sources = sorted(objects_in(account.get("by_source")).items(), key=lambda one: -_number(at(one[1], "in", "bytes")))
+    rows = [
+        (
+            clip(name, 80),
+            count(at(one, "in", "documents")),
+            size_in_bytes(at(one, "in", "bytes")),
+            count(at(one, "kept", "documents")),
+            size_in_bytes(at(one, "kept", "bytes")),
+            _share(one),
+            _taken(one),
+        )
+        for name, one in sources
+    ]
+    heads = ("source", "came in", "bytes", "kept", "bytes", "share", "dropped by")
+    return fold(f"{kind.capitalize()} by source", table(heads, rows)) if rows else None
+
+
+def _taken(source: Mapping[str, Any]) -> str:
+    return ", ".join(f"{rule} {count(dropped.get('documents'))}" for rule, dropped in _largest_first(source))
+
+
+def _cut(documents: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    return [
+        (
+            f"{name.replace('_', ' ')} cut",
+            count(counts.get("pieces")),
+            f"out of {count(counts.get('documents'))} documents",
+        )
+        for name, counts in objects_in(documents.get("cut")).items()
+    ]
 
 
 def _largest_first(account: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -72,7 +101,8 @@ def _largest_first(account: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
 
 
 def _share(account: Mapping[str, Any]) -> str:
-    return percent(_number(account.get("kept")) / _number(account.get("in"))) if _number(account.get("in")) else "–"
+    came = _number(at(account, "in", "bytes"))
+    return percent(_number(at(account, "kept", "bytes")) / came) if came else "–"
 
 
 def _share_kept(documents: Mapping[str, Any]) -> str | None:

@@ -14,14 +14,18 @@ class CollectConfig(StageConfig):
 
     text: tuple[str, ...] = ("installed-docs",)
     """Places of documents: ``installed-docs`` (the docstrings of the packages installed beside
-    hftrain; ``installed-docs/networkx`` for those of one), files and folders (.txt and .md: one
-    document each; .jsonl, .csv, .parquet: one a row; all but parquet also as .gz), and
-    ``hub:owner/name@REVISION`` with optional ``:split``, ``:split[:ROWS]`` or ``:config:split``.
+    hftrain; ``installed-docs/networkx`` for those of one), files and folders (.txt, .md, .html,
+    .htm, .xhtml, .pdf, .srt, .vtt: one document each; .epub: one a chapter; .warc: one a page;
+    .jsonl, .ndjson, .csv, .parquet: one a row; all but parquet also as .gz or .zst),
+    ``code:FOLDER`` (a source tree: one document a file, with its language and licence;
+    ``code:FOLDER?python,rust`` reads those languages), and ``hub:owner/name@REVISION`` with
+    optional ``:split``, ``:split[:ROWS]`` or ``:config:split``.
     README, LICENSE and SOURCE texts beside tables are passed over."""
 
     conversations: tuple[str, ...] = ("chatterbot",)
     """Places of conversations: ``chatterbot`` (the package chatterbot-corpus), and files, folders
-    and Hub data sets of rows as above, in any shape that ``hftrain.corpus.conversations`` names."""
+    and Hub data sets of rows (.jsonl, .ndjson, .csv, .parquet) as above, in any shape that
+    ``hftrain.corpus.conversations`` names."""
 
     text_column: str = "text"
     """The field of a row that holds a document's text."""

@@ -1,111 +1,163 @@
+"""From raw documents to the splits: order of the steps, what is counted, and that parts make no difference."""
+
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hftrain.corpus.curation import (
-    check_split,
-    curated_conversations,
-    curated_documents,
-    first_request,
-    write_split,
-)
+from hftrain.artifacts import read_json
+from hftrain.corpus import curation, passes
+from hftrain.corpus.curation import first_request
 from hftrain.corpus.funnel import Funnel
-from hftrain.corpus.heldout import is_held_out
+from hftrain.corpus.preparation import prepared, references
+from hftrain.corpus.publishing import check_split
 from hftrain.corpus.records import document_id
-from hftrain.corpus.rules import Rule
-from hftrain.corpus.storage import DOCUMENT_FEATURES, read_rows
+from hftrain.corpus.settings import CleaningSettings, CurationSettings, DuplicateSettings, MixtureSettings, ShareSettings
+from hftrain.corpus.storage import CONVERSATION_FEATURES, DOCUMENT_FEATURES, read_rows, write_rows
 from hftrain.errors import DataError
 
-RULES: list[Rule] = [("too_short", lambda text: f"{len(text)} chars" if len(text) < 5 else None)]
+LOOSE = CurationSettings(
+    heldout_share=0.3,
+    thresholds={"basic": {"minimum_words": 2, "minimum_stop_words": 0}},
+    clean=CleaningSettings(boilerplate_documents=None),
+)
 
 
-def documents(*texts: str) -> list[dict[str, Any]]:
-    rest = {"source": "tales", "license": "MIT", "meta": "{}"}
-    return [{"id": document_id(text), "text": text, **rest} for text in texts]
+def sentence(number: int, words: int = 12) -> str:
+    """Words that no other number has, so that no two are alike."""
+    return " ".join(
+        f"{word}{chr(97 + number % 26)}{chr(97 + number // 26 % 26)}" for word in "the cat sat on mat".split()
+    )
 
 
-def talks(*said: tuple[str, str]) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": document_id(asked + answer),
-            "messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}],
-            "source": "talk",
-            "license": "MIT",
-            "meta": "{}",
-        }
-        for asked, answer in said
+def rows(*texts: str, source: str = "tales") -> list[dict[str, Any]]:
+    return [{"id": document_id(text), "text": text, "source": source, "license": "MIT", "meta": "{}"} for text in texts]
+
+
+def curate(folder: Path, documents: Sequence[dict[str, Any]], config: CurationSettings = LOOSE, talks: Any = ()) -> Any:
+    """The account of documents; train and heldout lie in ``folder/out``."""
+    write_rows(folder / "raw" / "documents", documents, DOCUMENT_FEATURES)
+    write_rows(folder / "raw" / "conversations", talks, CONVERSATION_FEATURES)
+    plan = prepared(config, folder / "raw" / "documents", folder=folder / "scratch")
+    compared = references(config.duplicates.against, folder=folder / "scratch" / "references")
+    survivors = curation.judged_documents(plan, folder / "raw" / "documents", compared, folder=folder / "survivors")
+    curation.publish(config, plan, survivors, raw=folder / "raw", out=folder / "out")
+    return read_json(folder / "out" / "funnel.json")["documents"]
+
+
+def kept(folder: Path) -> list[str]:
+    return [text for split in ("train", "heldout") for text in read_rows(folder / "out" / split)["text"]]
+
+
+def dropped(account: dict[str, Any]) -> dict[str, int]:
+    return {rule: drop["documents"] for rule, drop in account["dropped"].items()}
+
+
+OTHERS = [f"{sentence(number)} {sentence(number + 30)} {sentence(number + 60)}." for number in range(100, 130)]
+
+
+def test_a_document_is_repaired_judged_scrubbed_and_compared(tmp_path: Path) -> None:
+    texts = ["We like the cafe\u0301.", "WE LIKE  THE CAFÉ.", "\u200b", "No.", "Please ask ann@iki.fi."]
+    account = curate(tmp_path, rows(*texts, *OTHERS))
+
+    assert {"We like the café.", "Please ask <EMAIL>."} <= set(kept(tmp_path)) and len(kept(tmp_path)) == 32
+    assert dropped(account) == {"exact_duplicate": 1, "empty": 1, "too_few_words": 1}
+    assert account["dropped"]["exact_duplicate"]["examples"][0]["detail"] == (
+        f"the text of {document_id(texts[0])}, which is kept"
+    )
+    assert account["scrubbed"] == {"email": 1}
+    assert account["kept_as_bytes"] == sum(len(text.encode()) for text in kept(tmp_path))
+
+
+def test_the_longer_of_two_near_duplicates_stays(tmp_path: Path) -> None:
+    longer = OTHERS[0] + " And it ended."
+    account = curate(tmp_path, rows(*OTHERS, longer, OTHERS[1] + " So."))
+    assert dropped(account) == {"near_duplicate": 2}
+    assert longer in kept(tmp_path) and OTHERS[0] not in kept(tmp_path) and OTHERS[1] not in kept(tmp_path)
+    assert account["dropped"]["near_duplicate"]["examples"][0]["detail"].endswith("which is kept")
+
+
+def test_documents_like_those_of_another_set_go_whichever_is_longer(tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text(OTHERS[3].upper())
+    config = dataclasses.replace(LOOSE, duplicates=DuplicateSettings(against=(str(tmp_path / "other.txt"),)))
+    account = curate(tmp_path, rows(*OTHERS, OTHERS[3] + " More."), config)
+    assert dropped(account) == {"exact_duplicate": 1, "near_duplicate": 1}
+    assert account["in"] == 31 and len(kept(tmp_path)) == 29
+
+
+def test_a_mixture_leaves_out_and_repeats(tmp_path: Path) -> None:
+    documents = [
+        *rows(*OTHERS[:20], source="web/a"),
+        *rows(*OTHERS[20:28], source="books"),
+        *rows(*OTHERS[28:], source="x"),
     ]
+    mixture = MixtureSettings(sources={"books": ShareSettings(weight=3, maximum_epochs=2), "web/*": ShareSettings()})
+    account = curate(tmp_path, documents, dataclasses.replace(LOOSE, mixture=mixture))
+
+    by_source = {name: 0 for name in ("books", "web/a", "x")}
+    for row in read_rows(tmp_path / "out" / "train"):
+        by_source[row["source"]] += 1
+    books = len({row["text"] for row in read_rows(tmp_path / "out" / "train") if row["source"] == "books"})
+    assert by_source["books"] == 2 * books > 0 and by_source["x"] == 0
+    assert by_source["web/a"] == pytest.approx(2 * books / 3, abs=1)
+    assert dropped(account)["not_in_mixture"] == 2
+    assert account["in"] == account["kept"] + sum(dropped(account).values()) == 30
 
 
-def curate_texts(*texts: str) -> tuple[dict[str, str], dict[str, Any]]:
-    """Kept id -> text, and the account."""
-    funnel = Funnel()
-    kept = curated_documents(documents(*texts), rules=RULES, scrubbed=["email"], funnel=funnel)
-    return {key: row["text"] for key, row in kept}, funnel.as_json()
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(max_size=40), max_size=12))
+def test_every_document_is_kept_or_dropped_once(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    texts = [text.encode("utf-8", "replace").decode() for text in texts]
+    account = curate(tmp_path_factory.mktemp("case"), rows(*texts, *OTHERS))
+    assert account["in"] == len(texts) + 30 == account["kept"] + sum(dropped(account).values())
+    parts = account["kept_bytes"] + sum(drop["bytes"] for drop in account["dropped"].values())
+    assert account["in_bytes"] == sum(len(text.encode()) for text in [*texts, *OTHERS]) == parts
 
 
-def test_a_document_is_repaired_compared_judged_and_scrubbed_in_this_order() -> None:
-    kept, account = curate_texts("The cafe\u0301.", "THE  CAFÉ.", "\u200b", "No.", "Ask ann@iki.fi.")
-
-    assert list(kept.values()) == ["The café.", "Ask <EMAIL>."]
-    assert {rule: drop["documents"] for rule, drop in account["dropped"].items()} == {
-        "exact_duplicate": 1,
-        "empty": 1,
-        "too_short": 1,
-    }
-    assert account["dropped"]["too_short"]["examples"][0] == {
-        "id": document_id("No."),
-        "source": "tales",
-        "text": "No.",
-        "detail": "3 chars",
-    }
-    assert account["scrubbed"] == {"email": 1}
+def test_processes_and_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*OTHERS, OTHERS[0].upper(), OTHERS[5] + " More.", "Ask ann@iki.fi about it.", "No."]
+    files = []
+    for name, processes, batch_bytes in (("one", 1, 2_000_000), ("two", 2, 300), ("small", 1, 100)):
+        monkeypatch.setattr(passes, "BATCH_BYTES", batch_bytes)
+        monkeypatch.setattr(passes, "process_count_for", lambda size, processes=processes: processes)
+        (tmp_path / name).mkdir()
+        curate(tmp_path / name, rows(*texts))
+        out = tmp_path / name / "out"
+        files.append({split: read_rows(out / split)["text"][:] for split in ("train", "heldout")} | {
+            "account": read_json(out / "funnel.json")
+        })  # fmt: skip
+    assert files[0] == files[1] == files[2]
 
 
-def test_the_id_stays_that_of_the_collected_text() -> None:
-    kept, _ = curate_texts("  The cafe\u0301. ")
-    assert list(kept) == [document_id("  The cafe\u0301. ")]
+def talk(asked: str, answer: str) -> dict[str, Any]:
+    messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
+    return {"id": document_id(asked + answer), "messages": messages, "source": "talk", "license": "MIT", "meta": "{}"}
 
 
-@settings(deadline=None)
-@given(st.lists(st.text(max_size=12), max_size=30))
-def test_every_document_is_kept_or_dropped_once(texts: list[str]) -> None:
-    kept, account = curate_texts(*(text.encode("utf-8", "replace").decode() for text in texts))
-    dropped = sum(drop["documents"] for drop in account["dropped"].values())
-    assert account["in"] == len(texts) == account["kept"] + dropped
+def test_conversations_are_repaired_and_scrubbed_but_not_judged_as_prose(tmp_path: Path) -> None:
+    talks = [
+        talk("Mail me: ann@iki.fi", "OK"),
+        talk("mail me:  ANN@iki.fi", "ok"),
+        talk("Spell cafe\u0301", "\u200b"),
+        *(talk(f"What is {number}?", "A number.") for number in range(20)),
+    ]
+    curate(tmp_path, rows(*OTHERS), talks=talks)
+    account = read_json(tmp_path / "out" / "funnel.json")["conversations"]
+    assert dropped(account) == {"exact_duplicate": 1, "empty": 1} and account["scrubbed"] == {"email": 2}
+    assert account["in"] == 23 == account["kept"] + 2
 
 
-@settings(deadline=None)
-@given(st.sets(st.text("abc ", min_size=5, max_size=9), max_size=20), st.text("abc ABC", min_size=5, max_size=9))
-def test_a_new_document_changes_no_other(texts: set[str], new: str) -> None:
-    """At most it takes the place of one that is equal to it."""
-    before, _ = curate_texts(*sorted(texts))
-    after, _ = curate_texts(new, *sorted(texts))
-
-    assert all(after[key] == text for key, text in before.items() if key in after)
-    assert set(after) - set(before) <= {document_id(new)}
-    assert len(set(before) - set(after)) <= 1
-
-
-def test_an_equal_question_is_asked_on_one_side_only() -> None:
-    rows = talks(("Who are you?", "A cat."), ("WHO  are you?", "A dog."), ("Why?", "So."))
-    keys = [key for key, _ in curated_conversations(rows, scrubbed=[], funnel=Funnel())]
-    assert keys == ["who are you?", "who are you?", "why?"]
-
-
-def test_conversations_are_repaired_and_scrubbed_but_not_judged_as_prose() -> None:
-    funnel = Funnel()
-    rows = talks(("Mail me: ann@iki.fi", "OK"), ("mail me:  ANN@iki.fi", "ok"), ("Spell cafe\u0301", "\u200b"))
-
-    kept = [row["messages"] for _, row in curated_conversations(rows, scrubbed=["email"], funnel=funnel)]
-
-    assert [[turn["content"] for turn in messages] for messages in kept] == [["Mail me: <EMAIL>", "OK"]]
-    account = funnel.as_json()
-    assert {rule: drop["documents"] for rule, drop in account["dropped"].items()} == {"exact_duplicate": 1, "empty": 1}
-    assert account["scrubbed"] == {"email": 1}
+def test_an_equal_question_is_asked_on_one_side_only(tmp_path: Path) -> None:
+    write_rows(
+        tmp_path / "talks", [talk("Who are you?", "A cat."), talk("WHO  are you?", "A dog.")], CONVERSATION_FEATURES
+    )
+    plan = prepared(LOOSE, None, folder=tmp_path / "scratch")
+    keys = [key for key, _ in curation.curated_conversations(plan, tmp_path / "talks", Funnel())]
+    assert keys == ["who are you?", "who are you?"]
 
 
 def test_a_conversation_opened_by_the_assistant_is_known_by_its_first_user_turn() -> None:
@@ -114,31 +166,25 @@ def test_a_conversation_opened_by_the_assistant_is_known_by_its_first_user_turn(
     assert first_request(messages[:1]) == "hi"
 
 
-def test_rows_go_to_train_and_heldout_by_their_key(tmp_path: Path) -> None:
-    rows = [(row["id"], row) for row in documents(*(f"Tale {number}." for number in range(200)))]
-
-    counts = write_split(tmp_path, rows, DOCUMENT_FEATURES, heldout_share=0.2)
-
-    heldout = list(read_rows(tmp_path / "heldout")["id"])
-    assert heldout == [key for key, _ in rows if is_held_out(key, 0.2)]
-    assert counts == {"train": 200 - len(heldout), "heldout": len(heldout)}
-    assert len(read_rows(tmp_path / "train")) == counts["train"]
-
-
 @pytest.mark.parametrize(
-    ("texts", "counts", "said"),
+    ("kept_count", "counts", "said"),
     [
-        (["No.", "Or."], {"train": 0, "heldout": 0}, "0 of 2 documents were kept. Dropped: too_short 2."),
-        (["A long one."], {"train": 1, "heldout": 0}, "1 of 1 documents were kept; one cannot be both"),
-        (["Tale 1.", "Tale 2."], {"train": 2, "heldout": 0}, "none of them fell into the held-out split"),
-        (["Tale 1.", "Tale 2."], {"train": 0, "heldout": 2}, "Lower curate.heldout_share"),
+        (0, {"train": 0, "heldout": 0}, "0 of 2 documents were kept. Dropped: too_short 2."),
+        (1, {"train": 1, "heldout": 0}, "1 of 2 documents were kept; one cannot be both"),
+        (2, {"train": 2, "heldout": 0}, "none of them fell into the held-out split"),
+        (2, {"train": 0, "heldout": 2}, "Lower curate.heldout_share"),
     ],
 )
 def test_a_split_with_an_empty_side_is_refused_with_the_reasons(
-    texts: list[str], counts: dict[str, int], said: str
+    kept_count: int, counts: dict[str, int], said: str
 ) -> None:
     funnel = Funnel()
-    list(curated_documents(documents(*texts), rules=RULES, scrubbed=[], funnel=funnel))
+    for number in range(2):
+        funnel.see("tales", 3)
+        if number < kept_count:
+            funnel.keep("tales", 3, as_bytes=3)
+        else:
+            funnel.drop("too_short", {"id": "1", "source": "tales"}, 3, "No.", "3 chars")
     with pytest.raises(DataError, match="curate: ") as refusal:
         check_split("documents", counts, funnel, setting="heldout_share", account=Path("corpus/funnel.json"))
     assert said in str(refusal.value)

@@ -86,6 +86,73 @@ def test_a_moved_folder_gives_the_same_rows(tales: Path, tmp_path: Path) -> None
     assert list(Gathering().documents([str(moved)])) == before
 
 
+def test_every_file_of_a_mixed_folder_is_read_or_accounted_for(tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    page = "<html><head><title>Fox</title></head><body><p>The fox and the grapes.</p></body></html>"
+    (folder / "a.html").write_text(page)
+    (folder / "b.epub").write_bytes(b"PK nonsense")
+    (folder / "c.txt").write_bytes(b"")
+    (folder / "d.txt").write_bytes("Où est passé l'élève français, près du château ?".encode("cp1252"))
+    (folder / "e.txt.gz").write_bytes(gzip.compress(b"Once.")[:-4])
+    (folder / "f.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nHello.\n")
+    (folder / "g.txt").mkdir()
+    (folder / "h.jsonl").write_bytes(b'{"text": "One."}\n\xff\n' + b"x" * 100)
+    (folder / "i.pdf").write_bytes(b"%PDF-1.4")
+    (folder / "\udcff.txt").write_text("A name that is no Unicode.")
+    gathering = Gathering()
+
+    rows = list(gathering.documents([str(folder)]))
+
+    assert [(row["source"], row["text"]) for row in rows] == [
+        ("mixed/a.html", "The fox and the grapes."),
+        ("mixed/d.txt", "Où est passé l'élève français, près du château ?"),
+        ("mixed/f.vtt", "Hello."),
+        ("mixed/h.jsonl", "One."),
+        ("mixed/\ufffd.txt", "A name that is no Unicode."),
+    ]
+    assert json.loads(str(rows[0]["meta"])) == {"title": "Fox"}
+    reasons = {source.name[6:]: str(source.unreadable)[:13] for source in gathering.sources if source.unreadable}
+    assert reasons == {
+        "b.epub": "not EPUB: Fil",
+        "c.txt": "empty: 0 byte",
+        "e.txt.gz": "gzip stream i",
+        "h.jsonl": "line 2 is not",
+        "i.pdf": "not PDF: Stre",
+    }
+    assert [source.encoding for source in gathering.sources if source.name == "mixed/d.txt"] == ["cp1252"]
+    assert len(gathering.sources) == 9
+
+
+def test_a_tree_of_code_is_one_source_of_its_files(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "LICENSE").write_text("Mozilla Public License Version 2.0")
+    (project / "fox.py").write_text("fox = 1\n")
+    (project / "wolf.c").write_text("// SPDX-License-Identifier: MIT\nint wolf;\n")
+    (project / "empty.py").write_text("")
+    gathering = Gathering(license="unstated")
+
+    rows = list(gathering.documents([f"code:{project}"]))
+
+    assert [(row["source"], row["license"], json.loads(str(row["meta"]))) for row in rows] == [
+        ("project", "MPL-2.0", {"language": "python", "path": "fox.py"}),
+        ("project", "MIT", {"language": "c", "path": "wolf.c"}),
+    ]
+    (source,) = gathering.sources
+    assert (source.documents, source.empty, dict(source.passed_over)) == (2, 1, {"no source code by its name": 1})
+    assert str(source.sha256).startswith("sha256:") and source.bytes == 50
+
+
+def test_rows_nested_too_deeply_are_counted(tales: Path) -> None:
+    deep = [f'{{"text": "One.", "x": {"[" * depth}{"]" * depth}}}\n' for depth in range(600, 1000)]
+    (tales / "rows.jsonl").write_text("".join(deep) + '{"text": "Two."}\n')
+    gathering = Gathering()
+    rows = list(gathering.documents([str(tales / "rows.jsonl")]))
+    (source,) = gathering.sources
+    assert rows[-1]["text"] == "Two." and source.documents + source.broken == 401
+
+
 def test_installed_docs_name_package_module_and_licence(monkeypatch: pytest.MonkeyPatch) -> None:
     packages = {"ftfy": "ftfy", "no_such_module": "no-such-module"}
     monkeypatch.setattr(docstrings, "PACKAGES", packages)
@@ -164,4 +231,5 @@ def test_the_summary_counts_rows_read_and_not_read(tales: Path) -> None:
         "unreadable_sources": 1,
         "empty_rows": 1,
         "broken_rows": 0,
+        "passed_over": 0,
     }

@@ -2,10 +2,24 @@ from pathlib import Path
 
 import pytest
 
-from hftrain.corpus.places import HubPlace, outside_of, packages_of, parse_hub, problems_of, readable_files
+from hftrain.corpus.places import (
+    CodePlace,
+    HubPlace,
+    outside_of,
+    packages_of,
+    parse_code,
+    parse_hub,
+    path_problems,
+    problems_of,
+    readable_files,
+)
 from hftrain.errors import ConfigError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+KINDS = [
+    "txt", "md", "html", "htm", "xhtml", "pdf", "epub", "srt", "vtt", "warc", "jsonl", "ndjson", "csv", "parquet", "gz",
+    "zst",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -27,6 +41,48 @@ def test_a_hub_entry_without_a_full_commit_is_refused(entry: str) -> None:
         parse_hub(entry)
 
 
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        ("code:my/project", CodePlace(Path("my/project"), ())),
+        ("code:my/project/?python, Rust", CodePlace(Path("my/project"), ("python", "rust"))),
+        ("code:what?/project?c", CodePlace(Path("what?/project"), ("c",))),
+    ],
+)
+def test_a_code_entry_names_a_folder_and_perhaps_languages(entry: str, place: CodePlace) -> None:
+    assert parse_code(entry) == place
+
+
+@pytest.mark.parametrize("entry", ["code:project?pyton", "code:project?", "code:", "code:?python"])
+def test_a_code_entry_without_folder_or_with_an_unknown_language_is_refused(entry: str) -> None:
+    with pytest.raises(ConfigError, match="Needed: code:FOLDER"):
+        parse_code(entry)
+
+
+def test_a_tree_must_be_a_folder_with_code_in_it(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "a.rs").write_text("fn main() {}")
+    entries = [f"code:{tmp_path}/none", f"code:{tmp_path}/project?python", f"code:{tmp_path}/project?cobol"]
+
+    problems = problems_of("collect.text", [*entries, f"code:{tmp_path}/project"], "installed-docs")
+
+    assert len(problems) == 3
+    assert "is not a folder" in problems[0] and "holds no source code" in problems[1] and "cobol" in problems[2]
+    assert len(problems_of("collect.conversations", [f"code:{tmp_path}/project"], "chatterbot", tables_only=True)) == 1
+
+
+def test_what_is_read_of_a_tree_lies_outside(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "a.rs").write_text("fn main() {}")
+    entries = [f"code:{tmp_path}/project", f"code:{tmp_path}/project?rust"]
+    before = outside_of(entries)
+    (tmp_path / "project" / "notes.txt").write_text("not code")
+    assert outside_of(entries) == before
+    (tmp_path / "project" / "a.rs").write_text("fn main() { }")
+    after = outside_of(entries)
+    assert len(before) == 2 and all(before[name] != after[name] for name in before)
+
+
 def test_a_folder_is_walked_in_order_without_links_and_hidden_files(tmp_path: Path) -> None:
     outside = tmp_path / "outside.txt"
     outside.write_text("secret")
@@ -40,6 +96,19 @@ def test_a_folder_is_walked_in_order_without_links_and_hidden_files(tmp_path: Pa
 
     names = [path.relative_to(tales).as_posix() for path in readable_files(tales)]
     assert names == ["a.txt", "b/two.md", "c.jsonl.gz"]
+
+
+def test_every_kind_is_found_by_its_name_also_compressed(tmp_path: Path) -> None:
+    kinds = [kind for kind in KINDS if kind not in ("gz", "zst")]
+    for kind in kinds:
+        for name in (f"a.{kind}", f"b.{kind.upper()}", f"c.{kind}.gz", f"d.{kind}.zst", f"e.{kind}.bz2", f"f.{kind}x"):
+            (tmp_path / name).write_text("Once.")
+
+    names = [path.name for path in readable_files(tmp_path)]
+    tables = [path.name for path in readable_files(tmp_path, tables_only=True)]
+
+    assert len(names) == 4 * 13 + 2 and {name[0] for name in names} == set("abcd")
+    assert len(tables) == 4 * 3 + 2
 
 
 def test_beside_tables_a_readme_is_not_part_of_the_data(tmp_path: Path) -> None:
@@ -63,6 +132,16 @@ def test_every_problem_is_told_with_field_and_remedy(tmp_path: Path) -> None:
     assert "no/such/place does not exist" in problems[0] and "Mend the path" in problems[0]
     assert "holds nothing readable" in problems[2]
     assert "of a kind that is not read" in problems[3]
+    assert all(f".{kind}" in problems[2] and f".{kind}" in problems[3] for kind in KINDS)
+
+
+def test_files_and_folders_alone_can_be_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Once.")
+    entries = [str(tmp_path / "a.txt"), str(tmp_path), "installed-docs", "code:hftrain", "a.png"]
+    problems = path_problems("curate.overlap.against", entries)
+    assert len(problems) == 3
+    assert problems[0].startswith("curate.overlap.against: installed-docs does not exist")
+    assert all("Needed: a file or a folder. Mend the path." in problem for problem in problems)
 
 
 def test_conversations_do_not_come_from_plain_text(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hftrain.errors import DataError
 
 
 def row_of(record: dict[str, object], **settings: object) -> dict[str, object] | None:
-    given = {"where": "tales.jsonl, row 3", "source": "tales.jsonl", "text_column": "text", "license": None}
+    given = {"number": 3, "source": "tales.jsonl", "text_column": "text", "license": None}
     return document_row(record, **(given | settings))  # type: ignore[arg-type]
 
 
@@ -56,6 +56,15 @@ def test_meta_is_json_whatever_is_in_it() -> None:
     text = json_text({"b": float("nan"), "a": {"nested": [b"x", 1.5]}, "half": "\ud83d"})
     assert json.loads(text) == {"a": {"nested": ["b'x'", 1.5]}, "b": None, "half": "\ufffd"}
     assert text.index('"a"') < text.index('"b"')
+
+
+def test_meta_is_the_same_text_by_the_short_way_and_the_long() -> None:
+    record = {"title": 'A "fox"\n\u2028', "n": 7, "ä": "ö"}
+    assert json_text(record) == '{"n": 7, "title": "A \\"fox\\"\\n\u2028", "ä": "ö"}'
+    assert json_text(record) == json.dumps(record, ensure_ascii=False, sort_keys=True)
+    assert json_text({"is": True}) == '{"is": true}'
+    more = record | {"is": True, "x": 1.5, "none": None, "list": [1, (2,)]}
+    assert json_text(more) == json.dumps(more, ensure_ascii=False, sort_keys=True)
 
 
 def test_halves_of_a_character_become_one_or_a_mark() -> None:

@@ -7,6 +7,7 @@ from ftfy.badness import is_bad
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hftrain.corpus import repair as repair_module
 from hftrain.corpus.repair import CONFIG, INVISIBLE, repair
 
 PIECES = st.sampled_from(
@@ -62,3 +63,9 @@ def test_the_shortcuts_change_nothing(text: str) -> None:
 def test_typography_alone_is_never_mojibake() -> None:
     signs = "‘’“”–—…aZ 9.\n?"
     assert not any(is_bad("".join(word)) for word in itertools.product(signs, repeat=4))
+
+
+@given(st.text(st.sampled_from("aZ ,.\nÃÂâ€™œŒ°éàø’“—×²Øî≈√ВГвЂ\xa0"), max_size=60))
+def test_what_is_looked_at_is_all_that_ftfy_could_find(text: str) -> None:
+    lines = [line for line in text.split("\n") if is_bad(line)]
+    assert bool(lines) <= any(map(is_bad, repair_module._around_unusual(text)))

@@ -98,12 +98,21 @@ class Life:
             "in": 39120,
             "in_bytes": 28_000_000,
             "kept": 25494,
-            "kept_bytes": 22_400_000,
+            "kept_bytes": 22_500_000,
+            "kept_as_bytes": 22_400_000,
             "dropped": {
                 self._text(rule): {"documents": number, "bytes": 90 * number, "examples": [example] * 5}
                 for rule, number in dropped.items()
             },
-            "by_source": {self._text("numpy"): {"in": 4000, "kept": 3120}, "torch": {"in": 9000, "kept": 7010}},
+            "by_source": {
+                self._text("numpy"): {
+                    "in": {"documents": 4000, "bytes": 400_000},
+                    "kept": {"documents": 3120, "bytes": 320_000},
+                    "dropped": {self._text("too_few_words"): {"documents": 880, "bytes": 80_000}},
+                },
+                "torch": {"in": {"documents": 9000, "bytes": 1_000_000}, "kept": {"documents": 7010, "bytes": 700_000}},
+            },
+            "cut": {"boilerplate_lines": {"documents": 12, "pieces": 40, "bytes": 900}},
             "scrubbed": {self._text("email"): 41},
         }
         talks = {"in": 2026, "kept": 2020, "dropped": {"exact_duplicate": {"documents": 6, "examples": []}}}

@@ -1,3 +1,4 @@
+import gzip
 import json
 import subprocess
 import sys
@@ -69,6 +70,30 @@ def test_a_changed_file_makes_the_artifact_anew(places: Path) -> None:
     (places / "tales" / "new.txt").write_text("One tale more.")
     collect(config(places), out=raw)
     assert len(datasets.load_from_disk(str(raw / "documents"))) == 41
+
+
+def test_code_and_compressed_files_are_read_and_what_is_not_is_accounted_for(places: Path) -> None:
+    project = places / "project"
+    project.mkdir()
+    (project / "cat.py").write_text("# SPDX-License-Identifier: MIT\ncats = 3\n")
+    (project / "yarn.lock").write_text("")
+    (places / "tales" / "old.txt.gz").write_bytes(gzip.compress(b"An old tale."))
+    (places / "tales" / "lost.epub").write_bytes(b"PK nonsense")
+    text = (str(places / "tales"), f"code:{project}")
+
+    raw = collect(config(places, text=text), out=places / "raw")
+
+    rows = {row["source"]: row for row in datasets.load_from_disk(str(raw / "documents"))}
+    sources = {row["name"]: row for row in map(json.loads, (raw / "sources.jsonl").read_text().splitlines())}
+    assert rows["tales/old.txt.gz"]["text"] == "An old tale."
+    assert rows["project"]["license"] == "MIT"
+    assert json.loads(rows["project"]["meta"]) == {"language": "python", "path": "cat.py"}
+    assert sources["project"]["passed_over"] == {"lock file": 1}
+    assert sources["tales/lost.epub"]["unreadable"].startswith("not EPUB")
+    assert sources["tales/old.txt.gz"]["encoding"] == "utf-8"
+    made = (raw / "manifest.json").stat().st_mtime_ns
+    collect(config(places, text=text), out=raw)
+    assert (raw / "manifest.json").stat().st_mtime_ns == made
 
 
 def test_a_limit_keeps_a_stable_sample(places: Path) -> None:

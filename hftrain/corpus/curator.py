@@ -1,0 +1,258 @@
+"""What each step of curation thinks of a batch of documents: cut, repaired, judged, scrubbed, signed.
+
+A ``Curator`` looks at one batch alone, so that any number of processes, here or on a cluster, come to the same
+decisions. What can only be known of all documents together (duplicates, mixtures) is ``hftrain.corpus.curation``'s.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hftrain.corpus import boilerplate, duplicates, languages, minhash, rules, toxicity, word_lists
+from hftrain.corpus.exclusions import exclusion
+from hftrain.corpus.funnel import Funnel
+from hftrain.corpus.overlap import OverlapIndex
+from hftrain.corpus.personal_data import Found
+from hftrain.corpus.quality import QualityModel
+from hftrain.corpus.repair import repair
+from hftrain.corpus.scrubbing import clean
+from hftrain.corpus.settings import ExclusionSettings, LanguageSettings, ToxicitySettings
+from hftrain.corpus.sieve import Row, Sieve
+from hftrain.corpus.storage import DOCUMENT_FEATURES
+from hftrain.corpus.web_lines import c4_lines
+
+EMPTY = "empty"
+EXCLUDED_TEXT = "excluded_text"
+CONTAMINATED = "contaminated"
+
+SURVIVOR_SCHEMA = DOCUMENT_FEATURES.arrow_schema.remove_metadata().append(pa.field("collected_bytes", pa.int64()))
+"""A document and how many bytes it had before anything was done to it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that judging asks for; small enough to be sent to other processes. What is large lies in folders."""
+
+    rules: tuple[str, ...] = ("basic",)
+    thresholds: Mapping[str, float]
+    languages: LanguageSettings
+    toxicity: ToxicitySettings
+    exclude: ExclusionSettings
+    personal_data: Mapping[str, str]
+    names_model: str | None
+    c4_lines: bool
+    near_rows: int | None
+    """Rows of a band of the signatures; None: no signatures are made."""
+    boilerplate: Path | None
+    excluded: Path | None
+    contaminating: Path | None
+    quality: Path | None
+    minimum_quality: float
+
+    def for_references(self) -> "Plan":
+        """The plan for documents of other sets, which are only compared: all of them stay."""
+        return dataclasses.replace(
+            self,
+            rules=(),
+            thresholds={},
+            languages=LanguageSettings(),
+            toxicity=ToxicitySettings(maximum_score=None, maximum_explicit=None),
+            exclude=ExclusionSettings(),
+            personal_data={},
+            c4_lines=False,
+            boilerplate=None,
+            excluded=None,
+            contaminating=None,
+            quality=None,
+        )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a batch gives: the documents that are still in, and numbers to tell duplicates by.
+
+    Shape legend: D documents that are still in, B bands.
+    """
+
+    documents: pa.RecordBatch
+    """Of SURVIVOR_SCHEMA."""
+    funnel: Funnel
+    """All rows seen, those dropped so far; the documents above are neither kept nor dropped yet."""
+    keys_D2: NDArray[numpy.uint64]
+    """Equal where two texts are, case and white space not minded."""
+    bands_DB: NDArray[numpy.uint64] | None
+    preference_D: NDArray[numpy.float64]
+    """Of two duplicates the one with the higher number stays."""
+
+
+class Curator:
+    """Judges batches by a plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Load what the plan names.
+
+        Raises:
+            ConfigError: The plan names a rule, a kind or a model that there is not.
+        """
+        self._plan = plan
+        self.rules = rules.build(plan.rules, plan.thresholds)
+        self.protected = [
+            (OverlapIndex.load(folder), reason)
+            for folder, reason in ((plan.excluded, EXCLUDED_TEXT), (plan.contaminating, CONTAMINATED))
+            if folder is not None
+        ]
+        """What must not be in, and the name that a drop is counted by."""
+        self.languages = frozenset(map(languages.language_code, plan.languages.keep))
+        """Codes of those that may stay; none: all may."""
+        self.quality = QualityModel.load(plan.quality) if plan.quality else None
+        lists = [Path(entry) for entry in plan.toxicity.word_lists]
+        self._listed = word_lists.listed_terms(word_lists.read_terms(lists)) if lists else None
+        self._boilerplate = boilerplate.Boilerplate.load(plan.boilerplate) if plan.boilerplate else None
+
+    def judge(self, documents: pa.RecordBatch) -> Judged:
+        """Take a batch of documents (DOCUMENT_FEATURES) through all steps."""
+        rows = documents.to_pylist()
+        sieve = Sieve(rows, [row["text"] for row in rows], pa.compute.binary_length(documents["text"]).to_pylist())
+        sieve.drop([exclusion(rows[place], self._plan.exclude) for place in sieve.left])
+        if self._boilerplate:
+            self._cut_boilerplate(sieve)
+        sieve.change(lambda _, text: repair(text))
+        if self._plan.c4_lines:
+            sieve.change(lambda _, text: c4_lines(text))
+        self._drop_empty(sieve)
+        sieve.drop(rules.judge(sieve.batch(), self.rules))
+        self._drop_languages(sieve)
+        self._drop_toxic(sieve)
+        self._drop_low_quality(sieve)
+        self._scrub(sieve)
+        self._drop_overlapping(sieve)
+        return self._judged(sieve)
+
+    def judge_conversations(self, conversations: Sequence[Row]) -> tuple[list[Row], list[int], Funnel]:
+        """The same for conversations, turn by turn; the rules of prose do not apply: a good answer may be a word.
+
+        Returns:
+            The rows that are still in, the bytes that each had, and the account.
+        """
+        rows = [{**row, "messages": [dict(turn) for turn in row["messages"]]} for row in conversations]
+        sizes_bytes = [len(as_text(row["messages"]).encode()) for row in rows]
+        sieve = Sieve(rows, [as_text(row["messages"]) for row in rows], sizes_bytes)
+        sieve.drop([exclusion(rows[place], self._plan.exclude) for place in sieve.left])
+        for row in rows:
+            for turn in row["messages"]:
+                turn["content"] = repair(turn["content"])
+        has_empty = [not all(turn["content"] for turn in rows[place]["messages"]) for place in sieve.left]
+        sieve.drop([(EMPTY, "a message without a visible character") if empty else None for empty in has_empty])
+        self._follow(sieve)
+        self._drop_toxic(sieve)
+        self._drop_overlapping(sieve)
+        self._scrub_turns(sieve)
+        self._follow(sieve)
+        return [rows[place] for place in sieve.left], [sizes_bytes[place] for place in sieve.left], sieve.funnel
+
+    def _follow(self, sieve: Sieve) -> None:
+        sieve.change(lambda place, _: as_text(sieve.rows[place]["messages"]))
+
+    def _cut_boilerplate(self, sieve: Sieve) -> None:
+        assert self._boilerplate is not None
+        places = [boilerplate.site_of(sieve.rows[place]) for place in sieve.left]
+        for place, cut in zip(sieve.left, self._boilerplate.cut(sieve.batch(), places), strict=True):
+            if cut.pieces:
+                sieve.funnel.cut_out("boilerplate_lines", cut.pieces, cut.bytes)
+                sieve.texts[place] = cut.text
+        sieve.forget()
+
+    def _drop_empty(self, sieve: Sieve) -> None:
+        sieve.drop([None if text else (EMPTY, "no visible character") for text in sieve.texts_left()])
+
+    def _drop_languages(self, sieve: Sieve) -> None:
+        if not self.languages:
+            return
+        found = languages.identify(sieve.texts_left())
+        least = self._plan.languages.minimum_score
+        wrong = [languages.wrong_language(code, score, self.languages, least) for code, score in found]
+        sieve.drop([("wrong_language", detail) if detail else None for detail in wrong])
+
+    def _drop_toxic(self, sieve: Sieve) -> None:
+        wanted = self._plan.toxicity
+        sieve.drop(
+            toxicity.judge(
+                sieve.batch(),
+                maximum_score=wanted.maximum_score,
+                minimum_share=wanted.minimum_share,
+                maximum_explicit=wanted.maximum_explicit,
+                listed=self._listed,
+            )
+        )
+
+    def _drop_low_quality(self, sieve: Sieve) -> None:
+        if not self.quality:
+            return
+        scores = self.quality.score(sieve.batch())
+        least = self._plan.minimum_quality
+        sieve.drop(
+            [("low_quality", f"score {score:.2f}; {least:g} is needed") if score < least else None for score in scores]
+        )
+
+    def _scrub(self, sieve: Sieve) -> None:
+        dropped: dict[int, Found] = {}
+
+        def scrubbed(place: int, text: str) -> str:
+            after, counts, found = clean(text, self._plan.personal_data, self._plan.names_model)
+            if found:
+                dropped[place] = found
+                return text
+            sieve.funnel.scrubbed.update(counts)
+            return after
+
+        sieve.change(scrubbed)
+        sieve.drop([_personal(dropped.get(place)) for place in sieve.left])
+
+    def _scrub_turns(self, sieve: Sieve) -> None:
+        broken = []
+        for place in sieve.left:
+            first: Found | None = None
+            for turn in sieve.rows[place]["messages"]:
+                turn["content"], counts, found = clean(
+                    turn["content"], self._plan.personal_data, self._plan.names_model
+                )
+                first = first or found
+                sieve.funnel.scrubbed.update(counts)
+            broken.append(_personal(first))
+        sieve.drop(broken)
+
+    def _drop_overlapping(self, sieve: Sieve) -> None:
+        for index, reason in self.protected:
+            broken: list[tuple[str, str, int] | None] = [None] * len(sieve.left)
+            for match in index.matches(sieve.batch()):
+                broken[match.document] = (reason, match.detail(), match.start)
+            sieve.drop(broken)
+
+    def _judged(self, sieve: Sieve) -> Judged:
+        batch = sieve.batch()
+        rows = [
+            {**sieve.rows[place], "text": sieve.texts[place], "collected_bytes": sieve.sizes_bytes[place]}
+            for place in sieve.left
+        ]
+        return Judged(
+            documents=pa.RecordBatch.from_pylist(rows, schema=SURVIVOR_SCHEMA),
+            funnel=sieve.funnel,
+            keys_D2=duplicates.exact_keys(batch),
+            bands_DB=None if self._plan.near_rows is None else minhash.signatures(batch, self._plan.near_rows),
+            preference_D=batch.words.counts_D.astype(float),
+        )
+
+
+def as_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    """A conversation as one text, for comparing, judging and counting its bytes."""
+    return "\n".join(f"{turn['role']}: {turn['content']}" for turn in messages)
+
+
+def _personal(found: Found | None) -> tuple[str, str, int] | None:
+    return ("personal_data", f"{found.kind} {found.value!r}", found.start) if found else None

@@ -1,0 +1,100 @@
+"""The passes of curation over all documents: count lines, judge batches, find duplicates."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hftrain.corpus import duplicates, near_duplicates
+from hftrain.corpus.batches import BATCH_DOCUMENTS
+from hftrain.corpus.curator import Curator, Judged, Plan
+from hftrain.corpus.survivors import Survivors
+from hftrain.corpus.workers import cpu_count, in_order
+
+EXACT, NEAR = "exact_duplicate", "near_duplicate"
+
+BATCH_BYTES = 2_000_000
+PROCESSES_FROM_BYTES = 12_000_000
+"""Below, starting other processes (two seconds each) costs more than they save."""
+
+_curator: Curator | None = None
+
+
+def repacked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of about ``BATCH_BYTES`` of text: small ones joined, large ones as they are."""
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        size += pa.compute.sum(pa.compute.binary_length(batch["text"])).as_py() or 0
+        if size >= BATCH_BYTES or rows >= BATCH_DOCUMENTS:
+            yield _joined(waiting)
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield _joined(waiting)
+
+
+def judged(batches: Iterable[pa.RecordBatch], plan: Plan, *, processes: int) -> Iterator[Judged]:
+    """What a curator thinks of each batch, in their order."""
+    return in_order(_judge, repacked(batches), prepare=_prepare, arguments=(plan,), processes=processes)
+
+
+def process_count_for(size_bytes: int) -> int:
+    """How many processes are worth starting for so much text."""
+    return cpu_count() if size_bytes >= PROCESSES_FROM_BYTES else 1
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """Why a document goes: another one stays."""
+
+    kind: str
+    """EXACT or NEAR."""
+    kept: int
+    """The place of the one that stays."""
+    jaccard: float
+
+
+def find_duplicates(survivors: Survivors, *, near_jaccard: float | None) -> Mapping[int, Duplicate]:
+    """The places of the documents that go because of others, with the one that stays for each.
+
+    Of equal texts the first stays. Of near ones that stays which is longer (the earlier at equal length), unless it
+    goes because of a third; so each one that goes is near one that stays. References stay always.
+    """
+    preference_N = survivors.preference_N
+    gone_N, kept_N = duplicates.exact_duplicates(survivors.keys_N2)
+    found = {gone: Duplicate(EXACT, kept, 1.0) for gone, kept in zip(gone_N.tolist(), kept_N.tolist(), strict=True)}
+    if near_jaccard is not None:
+        among = numpy.ones(len(survivors), bool)
+        among[gone_N] = False
+        pairs = near_duplicates.near_duplicate_pairs(
+            survivors.band_columns(), survivors.texts, near_jaccard, preference_D=preference_N, among=among
+        )
+        for gone, kept, jaccard in near_duplicates.choose(pairs, preference_N):
+            found[gone] = Duplicate(NEAR, kept, jaccard)
+    return {gone: found[gone] for gone in sorted(found) if gone >= survivors.reference_count}
+
+
+def kept_mask(survivors: Survivors, gone: Iterable[int]) -> NDArray[numpy.bool_]:
+    """Which documents are neither references nor duplicates. Shape (N,)."""
+    mask = numpy.ones(len(survivors), bool)
+    mask[: survivors.reference_count] = False
+    mask[list(gone)] = False
+    return mask
+
+
+def _prepare(plan: Plan) -> None:
+    global _curator
+    _curator = Curator(plan)
+
+
+def _judge(batch: pa.RecordBatch) -> Judged:
+    assert _curator is not None
+    return _curator.judge(batch)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)

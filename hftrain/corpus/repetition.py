@@ -1,0 +1,358 @@
+"""What a text says over again: lines, paragraphs, runs of words. ``Batch`` -> one number a document.
+
+The measures are those of Gopher's repetition filter (Rae et al. 2021, arXiv:2112.11446, table A1), in the form that
+datatrove 0.10 gave them (``GopherRepetitionFilter``): shares are of all characters of the text, white space too.
+
+Shape legend: D documents, L lines, P pieces (words), N windows of neighbouring pieces, R runs of equal windows.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+
+import numpy
+
+from hftrain.corpus.batches import Batch, Hashes, Integers, Spans, window_hashes, window_starts
+from hftrain.corpus.prose_measures import SHORT_WORDS
+from hftrain.corpus.text_lines import (
+    Flags,
+    Floats,
+    Measure,
+    came_before,
+    document_salts,
+    feed_lines,
+    paragraphs,
+    share,
+    sums,
+)
+from hftrain.corpus.word_pieces import narrowed, word_pieces
+from hftrain.corpus.word_splitting import pieces
+
+SHORTEST_DUPLICATE = 5
+QUOTED_CHARS = 80
+FEW_DUPLICATES = 0.05
+"""No published threshold of repeated runs is this low."""
+
+CHAR_BITS = 12
+"""Of a window's key, for its characters."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Windows sorted by what they say.
+
+    Run r holds ``counts_R[r]`` windows of ``order_N`` from ``starts_R[r]`` on; the first in the text is ``first_R[r]``.
+    """
+
+    order_N: Integers
+    starts_R: Integers
+    counts_R: Integers
+    first_R: Integers
+
+
+def runs_of(hashes: Hashes, offsets: Integers, size: int) -> Runs:
+    """Group all windows of ``size`` neighbours of one document by what they say there."""
+    at = window_starts(offsets, size)
+    if not len(at):
+        return Runs(at, at, at, at)
+    counts = numpy.maximum(numpy.diff(offsets) - (size - 1), 0)
+    numbers = window_hashes(hashes, size)[at] ^ numpy.repeat(document_salts(len(counts)), counts)
+    order = numpy.argsort(numbers)
+    numbers = numbers[order]
+    starts = numpy.concatenate([[0], numpy.flatnonzero(numbers[1:] != numbers[:-1]) + 1])
+    order = at[order]
+    return Runs(order, starts, numpy.diff(numpy.append(starts, len(order))), numpy.minimum.reduceat(order, starts))
+
+
+@dataclass(frozen=True)
+class Top:
+    """The most frequent window of each document, the first said of several: where, how often, its characters."""
+
+    first_D: Integers
+    counts_D: Integers
+    chars_D: Integers
+
+
+def top_windows(spans: Spans, hashes: Hashes, size: int) -> Top:
+    """Of each document the window of ``size`` spans that is said most often; count 0 if it is too short for one."""
+    runs = runs_of(hashes, spans.offsets, size)
+    found = spans.counts_D >= size
+    first_D, counts_D = spans.offsets[:-1].copy(), found.astype(numpy.int64)
+    several = runs.counts_R > 1
+    first_R, counts_R = runs.first_R[several], runs.counts_R[several]
+    documents_R = numpy.searchsorted(spans.offsets, first_R, side="right") - 1
+    best = numpy.lexsort((first_R, -counts_R, documents_R))
+    leading = numpy.ones(len(best), numpy.bool_)
+    leading[1:] = documents_R[best][1:] != documents_R[best][:-1]
+    best = best[leading]
+    first_D[documents_R[best]] = first_R[best]
+    counts_D[documents_R[best]] = counts_R[best]
+    lengths = numpy.concatenate([[0], numpy.cumsum(spans.lengths_S)])
+    last = numpy.minimum(first_D + size, len(lengths) - 1)
+    return Top(first_D, counts_D, lengths[last] - lengths[first_D])
+
+
+@cache
+def top_ngram_share(size: int) -> Measure:
+    """The measure: characters of the most frequent run of ``size`` pieces (its spaces too) times its count."""
+
+    def measure(batch: Batch) -> Floats:
+        found = batch.once(word_pieces)
+        top = top_windows(found.spans, found.hashes_P, size)
+        return share((top.chars_D + size - 1) * top.counts_D, batch.lengths_D)
+
+    return measure
+
+
+def top_triple_share(batch: Batch) -> Floats:
+    """Share of the characters between white space in the most frequent triple of words, if it is said twice.
+
+    Not asked up to ``SHORT_WORDS`` words.
+    """
+    chunks = batch.chunks
+    top = top_windows(chunks, batch.chunk_hashes_K, 3)
+    result = share(top.chars_D * top.counts_D, sums(chunks.lengths_S, chunks.offsets))
+    result[top.counts_D < 2] = 0
+    result[chunks.counts_D <= SHORT_WORDS] = numpy.nan
+    return result
+
+
+@cache
+def duplicate_ngram_share(size: int) -> Measure:
+    """The measure: share of the characters in runs of ``size`` pieces that were said before.
+
+    The text is read from its beginning; a run that was met before is counted and leapt over, any other is
+    remembered. Only at windows that are said more than once can anything happen: no others are visited.
+    """
+
+    def measure(batch: Batch) -> Floats:
+        found = batch.once(word_pieces)
+        runs = runs_of(found.hashes_P, found.spans.offsets, size)
+        at, said = _repeated(runs)
+        ends = numpy.concatenate([[0], numpy.cumsum(found.spans.lengths_S)])
+        chars_D = numpy.zeros(len(batch), numpy.int64)
+        documents = numpy.searchsorted(found.spans.offsets, at, side="right") - 1
+        chars = (ends[at + size] - ends[at]).tolist()
+        met: set[int] = set()
+        free = 0
+        for place, run, document, length in zip(at.tolist(), said.tolist(), documents.tolist(), chars, strict=True):
+            if place < free:
+                continue
+            if run in met:
+                chars_D[document] += length
+                free = place + size
+            else:
+                met.add(run)
+        return share(chars_D, batch.lengths_D)
+
+    return measure
+
+
+@cache
+def top_ngram_bound(size: int) -> Measure:
+    """The measure: no less than ``top_ngram_share``, and equal to it where one run of words is the most frequent."""
+
+    def measure(batch: Batch) -> Floats:
+        found = batch.once(word_pieces)
+        packed = packed_runs(found.spans, found.hashes_P, size)
+        return share(_top_chars(packed, found.spans, size - 1), batch.lengths_D)
+
+    return measure
+
+
+def top_triple_bound(batch: Batch) -> Floats:
+    """No less than ``top_triple_share``."""
+    chunks = batch.chunks
+    packed = packed_runs(chunks, batch.chunk_hashes_K, 3)
+    return share(_top_chars(packed, chunks, 0), sums(chunks.lengths_S, chunks.offsets))
+
+
+def duplicate_ngram_bound(batch: Batch) -> Floats:
+    """No less than any of ``duplicate_ngram_share`` from five pieces on: a longer run is made of such runs.
+
+    The characters of all runs of five that were said before, overlaps counted twice; for documents with more than a
+    few of these, the characters of the pieces that lie in such a run.
+    """
+    found = batch.once(word_pieces)
+    packed = packed_runs(found.spans, found.hashes_P, SHORTEST_DUPLICATE)
+    chars_D = numpy.zeros(len(batch), numpy.int64)
+    if len(packed.starts_E):
+        chars_D[packed.documents_E] = numpy.add.reduceat((packed.counts_R - 1) * packed.chars_R, packed.starts_E)
+    chars_D[packed.long_D] = batch.lengths_D[packed.long_D]
+    bound = share(chars_D, batch.lengths_D)
+    closer = numpy.flatnonzero(bound > FEW_DUPLICATES)
+    if len(closer):
+        bound[closer] = _covered_share(narrowed(batch, closer))
+    return bound
+
+
+def _covered_share(batch: Batch) -> Floats:
+    """Share of the characters in pieces that lie in a run of five that was said before."""
+    found = batch.once(word_pieces)
+    at, said = _repeated(runs_of(found.hashes_P, found.spans.offsets, SHORTEST_DUPLICATE))
+    later = at[at != said]
+    covered = numpy.zeros(len(found.hashes_P), numpy.bool_)
+    for place in range(SHORTEST_DUPLICATE):
+        covered[later + place] = True
+    return share(sums(found.spans.lengths_S * covered, found.spans.offsets), batch.lengths_D)
+
+
+@dataclass(frozen=True)
+class PackedRuns:
+    """How often each window is said and its characters, document by document, and nothing of where: fast to make.
+
+    The runs of the e-th document that has any, ``documents_E[e]``, begin at ``starts_E[e]``. ``long_D`` flags documents
+    with a window too long for its place in the key. Of windows as long as each other, one in 2**38 pairs is mistaken
+    for equal (with 8192 documents a batch), which makes a bound higher, never lower.
+    """
+
+    counts_R: Integers
+    chars_R: Integers
+    starts_E: Integers
+    documents_E: Integers
+    long_D: Flags
+
+
+def packed_runs(spans: Spans, hashes: Hashes, size: int) -> PackedRuns:
+    """Sort one number a window: its document, the highest bits of its hash, its characters."""
+    at = window_starts(spans.offsets, size)
+    long_D = numpy.zeros(len(spans.offsets) - 1, numpy.bool_)
+    if not len(at):
+        return PackedRuns(at, at, at, at, long_D)
+    windows_D = numpy.maximum(spans.counts_D - (size - 1), 0)
+    shift = numpy.uint64(64 - len(long_D).bit_length())
+    ends = numpy.concatenate([[0], numpy.cumsum(spans.lengths_S)])
+    chars = ends[at + size] - ends[at]
+    if chars.max() >> CHAR_BITS:
+        long_D[numpy.searchsorted(spans.offsets, at[chars >> CHAR_BITS > 0], side="right") - 1] = True
+        chars = numpy.minimum(chars, (1 << CHAR_BITS) - 1)
+    keys = window_hashes(hashes, size)[at] >> numpy.uint64(CHAR_BITS + len(long_D).bit_length())
+    keys <<= numpy.uint64(CHAR_BITS)
+    keys |= chars.astype(numpy.uint64)
+    keys |= numpy.repeat(numpy.arange(len(long_D), dtype=numpy.uint64) << shift, windows_D)
+    keys.sort()
+    starts = numpy.concatenate([[0], numpy.flatnonzero(keys[1:] != keys[:-1]) + 1])
+    heads = keys[starts]
+    documents_E = numpy.flatnonzero(windows_D)
+    return PackedRuns(
+        counts_R=numpy.diff(numpy.append(starts, len(keys))),
+        chars_R=(heads & numpy.uint64((1 << CHAR_BITS) - 1)).astype(numpy.int64),
+        starts_E=numpy.searchsorted(heads, documents_E.astype(numpy.uint64) << shift),
+        documents_E=documents_E,
+        long_D=long_D,
+    )
+
+
+def _top_chars(packed: PackedRuns, spans: Spans, spaces: int) -> Integers:
+    """Count times characters, spaces too, of the longest of the most frequent windows of each document. Shape (D,)."""
+    chars_D = numpy.zeros(len(packed.long_D), numpy.int64)
+    if len(packed.starts_E):
+        most_E = numpy.maximum.reduceat(packed.counts_R, packed.starts_E)
+        runs_E = numpy.diff(numpy.append(packed.starts_E, len(packed.counts_R)))
+        leading = packed.counts_R == numpy.repeat(most_E, runs_E)
+        chars = packed.counts_R * (packed.chars_R + spaces) * leading
+        chars_D[packed.documents_E] = numpy.maximum.reduceat(chars, packed.starts_E)
+    everything_D = sums(spans.lengths_S + spaces, spans.offsets)
+    chars_D[packed.long_D] = (everything_D * spans.counts_D)[packed.long_D]
+    return chars_D
+
+
+def duplicate_line_share(batch: Batch) -> Floats:
+    """Share of the lines (parted by one or more line feeds) that came before."""
+    repeated, written = batch.once(_repeated_lines)
+    counted, edges, twice = batch.once(_line_counts)
+    return share(sums(repeated, written.offsets) + twice, counted + edges)
+
+
+def duplicate_line_chars(batch: Batch) -> Floats:
+    """Share of the characters in lines that came before."""
+    repeated, written = batch.once(_repeated_lines)
+    return share(sums(written.lengths_S * repeated, written.offsets), batch.lengths_D)
+
+
+def duplicate_written_line_chars(batch: Batch) -> Floats:
+    """The same without blank lines, as a share of all characters but line feeds."""
+    repeated, written = batch.once(_repeated_lines)
+    lines = batch.once(feed_lines)
+    says = ~lines.blank_L[lines.spans.lengths_S > 0]
+    chars = batch.lengths_D - (lines.spans.counts_D - 1)
+    return share(sums(written.lengths_S * (repeated & says), written.offsets), chars)
+
+
+def duplicate_paragraph_share(batch: Batch) -> Floats:
+    """Share of the paragraphs (parted by two or more line feeds) that came before."""
+    repeated, spans = batch.once(_repeated_paragraphs)
+    return share(sums(repeated, spans.offsets), spans.counts_D)
+
+
+def duplicate_paragraph_chars(batch: Batch) -> Floats:
+    """Share of the characters in paragraphs that came before."""
+    repeated, spans = batch.once(_repeated_paragraphs)
+    return share(sums(spans.lengths_S * repeated, spans.offsets), batch.lengths_D)
+
+
+def top_line(text: str) -> str:
+    """The line that takes up most characters when it is said again."""
+    return _top([line.strip() for line in text.split("\n")])
+
+
+def top_paragraph(text: str) -> str:
+    """The same of paragraphs."""
+    return _top([paragraph.strip() for paragraph in text.split("\n\n")])
+
+
+def top_triple(text: str) -> str:
+    """The most frequent triple of words between white space."""
+    words = text.split()
+    return _quoted(" ".join(Counter(zip(words, words[1:], words[2:], strict=False)).most_common(1)[0][0]))
+
+
+def top_ngram(text: str, size: int) -> str:
+    """The most frequent run of ``size`` pieces."""
+    words = [piece for chunk in text.split() for piece in pieces(chunk)]
+    runs = Counter(tuple(words[at : at + size]) for at in range(len(words) - size + 1))
+    return _quoted(" ".join(runs.most_common(1)[0][0])) if runs else ""
+
+
+def _repeated(runs: Runs) -> tuple[Integers, Integers]:
+    """The windows that are said more than once, in order, and for each where its words are said first."""
+    several = runs.counts_R > 1
+    counts = runs.counts_R[several]
+    shifts = runs.starts_R[several] - (numpy.cumsum(counts) - counts)
+    at = runs.order_N[numpy.repeat(shifts, counts) + numpy.arange(int(counts.sum()))]
+    order = numpy.argsort(at)
+    return at[order], numpy.repeat(runs.first_R[several], counts)[order]
+
+
+def _repeated_lines(batch: Batch) -> tuple[Flags, Spans]:
+    """Which lines that are not empty came before; white space at their ends tells lines apart."""
+    lines = batch.once(feed_lines).spans
+    kept = lines.lengths_S > 0
+    offsets = numpy.concatenate([[0], numpy.cumsum(kept)])[lines.offsets]
+    written = Spans(lines.starts_S[kept], lines.ends_S[kept], offsets)
+    return came_before(batch, written), written
+
+
+def _line_counts(batch: Batch) -> tuple[Integers, Integers, Integers]:
+    """Lines that are not empty; empty ones at the text's beginning and end; whether there are both."""
+    lines = batch.once(feed_lines).spans
+    empty = lines.lengths_S == 0
+    leads = empty[lines.offsets[:-1]] & (lines.counts_D > 1)
+    trails = empty[lines.offsets[1:] - 1] & (lines.counts_D > 1)
+    edges = leads.astype(numpy.int64) + trails
+    return sums(~empty, lines.offsets), edges, (leads & trails).astype(numpy.int64)
+
+
+def _repeated_paragraphs(batch: Batch) -> tuple[Flags, Spans]:
+    spans = paragraphs(batch)
+    return came_before(batch, spans), spans
+
+
+def _top(parts: list[str]) -> str:
+    counts = Counter(part for part in parts if part)
+    best = max(counts, key=lambda part: (counts[part] - 1) * len(part), default="")
+    return _quoted(best) if counts[best] > 1 else ""
+
+
+def _quoted(said: str) -> str:
+    return repr(said if len(said) <= QUOTED_CHARS else f"{said[: QUOTED_CHARS - 1]}…")

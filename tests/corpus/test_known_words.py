@@ -1,0 +1,26 @@
+import numpy
+
+from hftrain.corpus.batches import Batch
+from hftrain.corpus.known_words import KnownWords
+
+
+def known(words: list[str]) -> KnownWords:
+    return KnownWords(numpy.sort(Batch(words).word_hashes_W))
+
+
+def test_each_known_word_is_found_where_it_stands() -> None:
+    batch = Batch(["The cat saw the Dog.", "Dogs and cats", "cat"])
+    table = known(["cat", "dog", "mouse"])
+    positions, places = table.find(batch.word_hashes_W)
+    assert positions.tolist() == [1, 4, 8]
+    assert (table.hashes_V[places] == batch.word_hashes_W[positions]).all()
+
+
+def test_a_word_that_shares_only_its_lowest_bits_is_not_taken_for_it() -> None:
+    table = known(["cat"])
+    near = table.hashes_V ^ numpy.uint64(1 << 40)
+    assert not len(table.find(near)[0])
+
+
+def test_a_batch_without_words_has_none() -> None:
+    assert not len(known(["cat"]).find(Batch(["", "..."]).word_hashes_W)[0])

@@ -1,0 +1,85 @@
+"""Results come in the order of the pieces, whatever the number of processes; nothing is left when one fails."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hftrain.corpus.workers import in_order
+
+SCRIPT = """
+import os, pathlib, sys, time
+from hftrain.corpus.workers import in_order
+
+def prepare(folder):
+    pathlib.Path(folder, f"{os.getpid()}.pid").touch()
+
+def work(number):
+    time.sleep(60)
+
+if __name__ == "__main__":
+    list(in_order(work, range(4), prepare=prepare, arguments=(sys.argv[1],), processes=2))
+"""
+
+_factor = 0
+
+
+def prepare(factor: int) -> None:
+    global _factor
+    _factor = factor
+
+
+def work(number: int) -> tuple[int, int]:
+    if number < 0:
+        raise ValueError(f"{number} is not wanted")
+    time.sleep(0.02 * (number % 3))  # later pieces are done before earlier ones
+    return number * _factor, os.getpid()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_results_are_in_the_order_of_the_pieces(processes: int) -> None:
+    found = list(in_order(work, range(20), prepare=prepare, arguments=(10,), processes=processes))
+    assert [value for value, _ in found] == [10 * number for number in range(20)]
+    assert (os.getpid() in {process for _, process in found}) == (processes == 1)
+
+
+def test_pieces_are_read_as_they_are_needed() -> None:
+    read = []
+
+    def pieces():
+        for number in range(1000):
+            read.append(number)
+            yield number
+
+    results = in_order(work, pieces(), prepare=prepare, arguments=(1,), processes=2)
+    next(results)
+    assert len(read) < 10
+    results.close()
+
+
+def test_a_failure_of_a_worker_is_raised_here() -> None:
+    with pytest.raises(ValueError, match="-1 is not wanted"):
+        list(in_order(work, [1, -1, 2], prepare=prepare, arguments=(1,), processes=2))
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "pool.py").write_text(SCRIPT)
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "pool.py"), str(tmp_path)])
+    while len(pids := list(tmp_path.glob("*.pid"))) < 2:
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    workers = [int(path.stem) for path in pids]
+
+    def alive(pid: int) -> bool:
+        return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(alive, workers))
