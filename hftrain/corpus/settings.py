@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from hftrain.corpus.accounts import digest_or_reason
 from hftrain.corpus.exclusions import ExclusionSettings
 from hftrain.errors import ConfigError
-from hftrain.files import digest_file, digest_folder
+from hftrain.files import digest_folder
 
 __all__ = [
     "CleaningSettings",
@@ -224,13 +225,16 @@ class CurationSettings:
 
 def problems_of(config: CurationSettings) -> list[str]:
     """What can be seen to be wrong without work, each as full sentences."""
-    from hftrain.corpus import personal_data, rules
+    from hftrain.corpus import personal_data
 
     problems = _share_problems(config)
-    try:
-        rules.build(config.rules, config.flat_thresholds())
-    except ConfigError as error:
-        problems.append(f"curate.{error}")
+    if config.rules != CurationSettings.rules or config.thresholds:
+        from hftrain.corpus import rules  # brings numpy
+
+        try:
+            rules.build(config.rules, config.flat_thresholds())
+        except ConfigError as error:
+            problems.append(f"curate.{error}")
     problems += config.exclude.problems("curate.exclude")
     problems += _unknown("curate.personal_data", config.personal_data, personal_data.KINDS)
     problems += [
@@ -255,7 +259,7 @@ def outside_of(config: CurationSettings) -> dict[str, str]:
     for entry in [entry for entries in _named(config).values() for entry in entries]:
         path = Path(entry)
         name = Path(*path.parts[1:][-2:]).as_posix() if path.is_absolute() else path.as_posix()
-        found[name] = digest_folder(path) if path.is_dir() else digest_file(path)
+        found[name] = digest_folder(path) if path.is_dir() else digest_or_reason(path)
     return found
 
 

@@ -24,6 +24,8 @@ SUFFIX_REACH = 24
 FRAMED = re.compile(
     r"""([“"(\[‘]?)((?:[A-Za-z]+[-—–])*[A-Za-z]+|[0-9]+)(['’]s)?([,;:?!.]?[”"’]?|[)\]][,.]?)"""
 ).fullmatch
+DIGIT = re.compile("[0-9]").search
+MAY_BE_CUT = re.compile(r"[^\w%s]|[^\x00-\x7f]" % re.escape("\"'()[]{}|\\@#$&!?;`")).search
 JOINT = re.compile("([-—–])")
 """The usual shapes (``“well-known,”``, ``(John’s)``), for speed: the general way gives the same."""
 
@@ -101,23 +103,22 @@ def _framed(framed: re.Match[str], held: Tables) -> list[str]:
 
 def _pieces(chunk: str, held: Tables, special: dict[str, tuple[str, ...]]) -> list[str]:
     """Take marks from both ends while there are any, then cut what is left at its inner marks."""
-    begin, end = 0, len(chunk)
+    begin, end, longest = 0, len(chunk), held.longest_special
     left: list[str] = []
     right: list[str] = []
-    last_size = -1
-
-    def is_special(first: int, last: int) -> bool:
-        return 0 < last - first <= held.longest_special and chunk[first:last] in special
-
-    while begin < end and end - begin != last_size and not is_special(begin, end):
-        last_size = end - begin
-        prefix = _prefix(chunk, begin, end, held)
-        if prefix and is_special(begin + prefix, end):
+    has_digit = DIGIT(chunk) is not None
+    while begin < end and not (end - begin <= longest and chunk[begin:end] in special):
+        first, last = chunk[begin], chunk[end - 1]
+        prefix = 1 if first in held.prefixes else _rare_prefix(chunk, begin, end) if first in "+.UCA" else 0
+        if prefix and end - begin - prefix <= longest and chunk[begin + prefix : end] in special:
             left.append(chunk[begin : begin + prefix])
             begin += prefix
             break
-        suffix = _suffix(chunk, begin + prefix, end, held)
-        if suffix and is_special(begin, end - suffix):
+        if begin + prefix < end and (last in held.suffixes or last in ".sS" or has_digit):
+            suffix = _suffix(chunk, begin + prefix, end, held)
+        else:
+            suffix = 0
+        if suffix and end - begin - suffix <= longest and chunk[begin : end - suffix] in special:
             right.append(chunk[end - suffix : end])
             end -= suffix
             break
@@ -125,10 +126,12 @@ def _pieces(chunk: str, held: Tables, special: dict[str, tuple[str, ...]]) -> li
             left.append(chunk[begin : begin + prefix])
         if suffix:
             right.append(chunk[end - suffix : end])
+        elif not prefix:
+            break
         begin, end = begin + prefix, end - suffix
     if begin < end:
         left += _middle(chunk[begin:end], held, special)
-    return left + right[::-1]
+    return left + right[::-1] if right else left
 
 
 def _middle(text: str, held: Tables, special: dict[str, tuple[str, ...]]) -> Sequence[str]:
@@ -136,7 +139,7 @@ def _middle(text: str, held: Tables, special: dict[str, tuple[str, ...]]) -> Seq
     parts = special.get(text)
     if parts is not None:
         return parts
-    if text.isalnum():
+    if not MAY_BE_CUT(text):
         return (text,)
     if "." in text and len(text) <= LONGEST_ADDRESS and held.address(text):
         return (text,)
@@ -153,11 +156,9 @@ def _middle(text: str, held: Tables, special: dict[str, tuple[str, ...]]) -> Seq
     return found
 
 
-def _prefix(chunk: str, begin: int, end: int, held: Tables) -> int:
-    """Characters of the mark at the beginning; 0 if there is none."""
+def _rare_prefix(chunk: str, begin: int, end: int) -> int:
+    """Characters of the mark at the beginning, where that is a plus, dots, or a currency; 0 if there is none."""
     first = chunk[begin]
-    if first in held.prefixes:
-        return 1
     if first == "+":
         return 0 if begin + 1 < end and chunk[begin + 1] in "0123456789" else 1
     if first == ".":
@@ -165,17 +166,14 @@ def _prefix(chunk: str, begin: int, end: int, held: Tables) -> int:
         while run < end and chunk[run] == ".":
             run += 1
         return run - begin if run - begin > 1 else 0
-    if first in "UCA":
-        for sign in ("US$", "C$", "A$"):
-            if begin + len(sign) <= end and chunk.startswith(sign, begin):
-                return len(sign)
+    for sign in ("US$", "C$", "A$"):
+        if begin + len(sign) <= end and chunk.startswith(sign, begin):
+            return len(sign)
     return 0
 
 
 def _suffix(chunk: str, begin: int, end: int, held: Tables) -> int:
     """Characters of the mark at the end; 0 if there is none."""
-    if begin >= end:
-        return 0
     last = chunk[end - 1]
     if last in held.suffixes:
         return 2 if last == "…" and end - begin > 1 and chunk[end - 2] == "…" else 1
@@ -205,7 +203,7 @@ def _full_stop(tail: str, held: Tables) -> int:
 
 def _has_mark(orth: str, held: Tables) -> bool:
     """Whether any general rule would cut the text: only such special cases are put together again."""
-    ends = _prefix(orth, 0, len(orth), held) or _suffix(orth, 0, len(orth), held)
+    ends = orth[0] in held.prefixes or _rare_prefix(orth, 0, len(orth)) or _suffix(orth, 0, len(orth), held)
     return bool(ends) or held.infixes.search(orth) is not None
 
 

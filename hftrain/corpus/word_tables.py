@@ -147,10 +147,12 @@ def infix_pattern() -> str:
     lower, upper = _class(_lower()) + uncased, _class(_upper()) + uncased
     letters = _class([*_lower(), *_upper(), *"\u01bb\u01c5\u01c8\u01cb\u01f2"]) + uncased
     quotes = re.escape(QUOTES)
+    signs = _class(symbols())
     return (
-        rf"\.\.+|…|[{_class(symbols())}]|(?<=[0-9])[+\-\*^](?=[0-9-])|(?<=[{lower}{quotes}])\.(?=[{upper}{quotes}])|"
+        rf"(?=[.…+\-*^,–—~:<>=/{signs}])(?:"  # for speed: looking behind is slow
+        rf"\.\.+|…|[{signs}]|(?<=[0-9])[+\-\*^](?=[0-9-])|(?<=[{lower}{quotes}])\.(?=[{upper}{quotes}])|"
         rf"(?<=[{letters}]),(?=[{letters}])|(?<=[{letters}0-9])(?:-|–|—|--|---|——|~)(?=[{letters}])|"
-        rf"(?<=[{letters}0-9])[:<>=/](?=[{letters}])"
+        rf"(?<=[{letters}0-9])[:<>=/](?=[{letters}]))"
     )
 
 
