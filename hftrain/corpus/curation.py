@@ -31,8 +31,7 @@ def judged_documents(plan: Plan, documents: Path, references: Path | None, *, fo
         folder: Where the survivors go.
     """
     rows = len(read_rows(documents))
-    size_bytes = sum(path.stat().st_size for path in documents.glob("*.arrow"))
-    processes = passes.process_count_for(size_bytes)
+    processes = passes.process_count_for(documents)
     with Survivors(folder) as survivors:
         if references is not None:
             for judged in passes.judged(each_batch(references), plan.for_references(), processes=1):
@@ -52,7 +51,12 @@ def publish(config: CurationSettings, plan: Plan, survivors: Survivors, *, raw: 
     """
     gone = passes.find_duplicates(survivors, near_jaccard=config.duplicates.near_jaccard)
     documents = publishing.write_documents(
-        out, survivors, gone, heldout_share=config.heldout_share, mixture=config.mixture
+        out,
+        survivors,
+        gone,
+        heldout_share=config.heldout_share,
+        mixture=config.mixture,
+        paragraph_words=config.clean.repeated_paragraph_words,
     )
     funnel = Funnel()
     conversations = publishing.write_conversations(

@@ -164,7 +164,7 @@ class Curator:
         places = [boilerplate.site_of(sieve.rows[place]) for place in sieve.left]
         for place, cut in zip(sieve.left, self._boilerplate.cut(sieve.batch(), places), strict=True):
             if cut.pieces:
-                sieve.funnel.cut_out("boilerplate_lines", cut.pieces, cut.bytes)
+                sieve.funnel.cut_out("boilerplate_lines", cut.pieces, cut.bytes, cut.said)
                 sieve.texts[place] = cut.text
         sieve.forget()
 
@@ -255,4 +255,4 @@ def as_text(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _personal(found: Found | None) -> tuple[str, str, int] | None:
-    return ("personal_data", f"{found.kind} {found.value!r}", found.start) if found else None
+    return ("personal_data", f"{found.kind} {found.masked}", found.start) if found else None

@@ -173,7 +173,7 @@ def _of_personal_data(text: str, plan: Plan) -> Iterator[Finding]:
     found = find(text, looked_for, names_model=plan.names_model)
     for one in found[:LISTED_FINDS]:
         action = plan.personal_data[one.kind]
-        yield Finding(f"personal data: {one.kind}", action, "", action == DROP, repr(one.value[:60]))
+        yield Finding(f"personal data: {one.kind}", action, "", action == DROP, one.masked)
     if len(found) > LISTED_FINDS or not found:
         yield Finding("personal data", f"{len(found):,} in all")
 

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from hftrain.corpus.personal_data import DEFAULT_KINDS
+from hftrain.corpus.scrubbing import scrub
+
 EXAMPLES_PER_RULE = 5
 EXAMPLE_CHARS = 300
 LISTED_SOURCES = 50
@@ -64,7 +67,8 @@ class Funnel:
         self.scrubbed: Counter[str] = Counter()
         """Personal data replaced, by kind, in the texts that passed every rule; duplicates are among them."""
         self.cut: dict[str, Counter[str]] = {}
-        """Pieces cut out of texts that went on: name -> pieces, bytes."""
+        """Pieces cut out of texts that went on: name -> documents, pieces, bytes."""
+        self._cut_said: dict[str, list[str]] = {}
         self._seen: dict[str, Tally] = {}
         self._dropped: dict[tuple[str, str], Tally] = {}
         self._kept: dict[str, Tally] = {}
@@ -105,19 +109,29 @@ class Funnel:
             size_bytes: What ``see`` was told of it.
             text: What the rule saw.
             detail: What is wrong, with the value.
-            start: Where in the text; an example shows the text around it.
+            start: Where in the text; an example shows the text around it, personal data replaced.
         """
         self._dropped.setdefault((rule, self._known(row["source"])), Tally()).add(1, size_bytes)
         examples = self._examples.setdefault(rule, Examples())
         if examples.wants(row["id"]):
             begin = max(0, start - EXAMPLE_CHARS // 3) if start > EXAMPLE_CHARS // 2 else 0
-            shown = ("…" if begin else "") + text[begin : begin + EXAMPLE_CHARS]
-            examples.add({"id": row["id"], "source": row["source"], "text": shown, "detail": detail})
+            shown, _ = scrub(text[begin : begin + EXAMPLE_CHARS], DEFAULT_KINDS)
+            examples.add(
+                {
+                    "id": row["id"],
+                    "source": row["source"],
+                    "text": ("…" if begin else "") + shown,
+                    "detail": scrub(detail, DEFAULT_KINDS)[0],
+                }
+            )
 
-    def cut_out(self, name: str, pieces: int, size_bytes: int) -> None:
-        """Count what was cut out of a text that went on."""
-        counts = self.cut.setdefault(name, Counter())
-        counts.update({"documents": 1, "pieces": pieces, "bytes": size_bytes})
+    def cut_out(self, name: str, pieces: int, size_bytes: int, said: str) -> None:
+        """Count what was cut out of a text that went on; ``said`` is the first piece."""
+        self.cut.setdefault(name, Counter()).update({"documents": 1, "pieces": pieces, "bytes": size_bytes})
+        self._remember_cut(name, [scrub(said, DEFAULT_KINDS)[0]])
+
+    def _remember_cut(self, name: str, said: list[str]) -> None:
+        self._cut_said[name] = sorted({*self._cut_said.get(name, []), *said})[:EXAMPLES_PER_RULE]
 
     def add(self, other: Self) -> None:
         """Add another account, of other rows."""
@@ -125,6 +139,7 @@ class Funnel:
         self.scrubbed += other.scrubbed
         for name, counts in other.cut.items():
             self.cut.setdefault(name, Counter()).update(counts)
+            self._remember_cut(name, other._cut_said[name])
         for source, tally in other._seen.items():
             self._seen.setdefault(self._known(source, new=True), Tally()).add(tally.documents, tally.bytes)
         for source, tally in other._kept.items():
@@ -164,7 +179,7 @@ class Funnel:
             },
             "by_source": self._by_source(),
             "scrubbed": dict(self.scrubbed),
-            "cut": {name: dict(counts) for name, counts in self.cut.items()},
+            "cut": {name: {**counts, "examples": self._cut_said[name]} for name, counts in self.cut.items()},
         }
 
     def parts(self) -> dict[str, Any]:
@@ -173,6 +188,7 @@ class Funnel:
             "kept_as_bytes": self.kept_as_bytes,
             "scrubbed": dict(self.scrubbed),
             "cut": {name: dict(counts) for name, counts in self.cut.items()},
+            "cut_said": self._cut_said,
             "seen": {source: tally.as_json() for source, tally in self._seen.items()},
             "kept": {source: tally.as_json() for source, tally in self._kept.items()},
             "dropped": [[*key, tally.as_json()] for key, tally in self._dropped.items()],
@@ -186,6 +202,7 @@ class Funnel:
         funnel.kept_as_bytes = parts["kept_as_bytes"]
         funnel.scrubbed = Counter(parts["scrubbed"])
         funnel.cut = {name: Counter(counts) for name, counts in parts["cut"].items()}
+        funnel._cut_said = dict(parts["cut_said"])
         funnel._seen = {source: Tally(**tally) for source, tally in parts["seen"].items()}
         funnel._kept = {source: Tally(**tally) for source, tally in parts["kept"].items()}
         funnel._dropped = {(rule, source): Tally(**tally) for rule, source, tally in parts["dropped"]}

@@ -62,7 +62,7 @@ def near_duplicate_pairs(
             infinite preference are not compared.
         among: False for documents that are left out. Shape (D,).
 
-    Memory: some 80 bytes a document, 8 a candidate, and that of ``ShingleSets``.
+    Memory: some 120 bytes a document, 8 a candidate, and that of ``ShingleSets``.
     """
     count = len(bands_DB)
     if preference_D is None:

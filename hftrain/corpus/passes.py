@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from hftrain.corpus import duplicates, near_duplicates
-from hftrain.corpus.batches import BATCH_DOCUMENTS
+from hftrain.corpus.batches import BATCH_DOCUMENTS, Batch, Hashes
+from hftrain.corpus.boilerplate import Site, line_numbers, site_of
 from hftrain.corpus.curator import Curator, Judged, Plan
 from hftrain.corpus.survivors import Survivors
 from hftrain.corpus.workers import cpu_count, in_order
@@ -42,8 +44,14 @@ def judged(batches: Iterable[pa.RecordBatch], plan: Plan, *, processes: int) -> 
     return in_order(_judge, repacked(batches), prepare=_prepare, arguments=(plan,), processes=processes)
 
 
-def process_count_for(size_bytes: int) -> int:
-    """How many processes are worth starting for so much text."""
+def edge_lines(batches: Iterable[pa.RecordBatch], *, processes: int) -> Iterator[tuple[Hashes, list[Site]]]:
+    """What ``boilerplate.LineCounts`` adds up, for each batch in their order."""
+    return in_order(_edge_lines, repacked(batches), prepare=_nothing, arguments=(), processes=processes)
+
+
+def process_count_for(documents: Path) -> int:
+    """How many processes are worth starting for a dataset."""
+    size_bytes = sum(path.stat().st_size for path in documents.glob("*.arrow"))
     return cpu_count() if size_bytes >= PROCESSES_FROM_BYTES else 1
 
 
@@ -94,6 +102,16 @@ def _prepare(plan: Plan) -> None:
 def _judge(batch: pa.RecordBatch) -> Judged:
     assert _curator is not None
     return _curator.judge(batch)
+
+
+def _edge_lines(documents: pa.RecordBatch) -> tuple[Hashes, list[Site]]:
+    rows = documents.select(["source", "meta"]).to_pylist()
+    sites = [site_of(row) for row in rows]
+    return line_numbers(Batch(documents["text"].to_pylist()), sites), sites
+
+
+def _nothing() -> None:
+    """What workers need that only count lines."""
 
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -47,11 +47,10 @@ def prepared(config: CurationSettings, documents: Path | None, *, folder: Path) 
     )
     if documents is None or config.clean.boilerplate_documents is None:
         return plan
-    counts = passes.line_counts(each_batch(documents), processes=passes.process_count_for(passes.size_of(documents)))
-    chosen = boilerplate.choose(
-        counts, documents=config.clean.boilerplate_documents, share=config.clean.boilerplate_share
-    )
-    chosen.save(folder / "boilerplate")
+    counts = boilerplate.LineCounts(folder / "lines")
+    for numbers, sites in passes.edge_lines(each_batch(documents), processes=passes.process_count_for(documents)):
+        counts.add(numbers, sites)
+    counts.boilerplate(config.clean.boilerplate_documents, config.clean.boilerplate_share).save(folder / "boilerplate")
     return dataclasses.replace(plan, boilerplate=folder / "boilerplate")
 
 

@@ -9,10 +9,12 @@ import pyarrow as pa
 from datasets import Features
 from numpy.typing import NDArray
 
+from hftrain.corpus.batches import Batch
 from hftrain.corpus.funnel import Funnel
 from hftrain.corpus.heldout import is_held_out
 from hftrain.corpus.mixtures import copies, group_of, shares
 from hftrain.corpus.passes import NEAR, Duplicate, kept_mask
+from hftrain.corpus.repeated_passages import PassageCutter
 from hftrain.corpus.settings import MixtureSettings
 from hftrain.corpus.storage import DOCUMENT_FEATURES, RowWriter
 from hftrain.corpus.survivors import Survivors
@@ -20,34 +22,52 @@ from hftrain.errors import DataError
 
 Row = dict[str, Any]
 
-NOT_IN_MIXTURE, OVER_BUDGET = "not_in_mixture", "over_budget"
+NOT_IN_MIXTURE, OVER_BUDGET, ONLY_REPEATED = "not_in_mixture", "over_budget", "only_repeated_paragraphs"
 
 
 def write_documents(
-    folder: Path, survivors: Survivors, gone: Mapping[int, Duplicate], *, heldout_share: float, mixture: MixtureSettings
+    folder: Path,
+    survivors: Survivors,
+    gone: Mapping[int, Duplicate],
+    *,
+    heldout_share: float,
+    mixture: MixtureSettings,
+    paragraph_words: int | None,
 ) -> dict[str, int]:
     """Write ``folder/train`` and ``folder/heldout``; ``survivors.funnel`` then accounts for every row.
+
+    Args:
+        folder: Where the splits go.
+        survivors: The documents; what goes is taken from their funnel's account.
+        gone: Those that go because of others.
+        heldout_share: Share of the documents that is held out.
+        mixture: How often each source's documents are taken.
+        paragraph_words: From how many words on a paragraph that came before is cut. None: none is.
 
     Returns:
         Rows of both splits. A document that a mixture repeats is so many rows of ``train``.
     """
+    funnel = survivors.funnel
     stays_N = kept_mask(survivors, gone)
     heldout_N = heldout_mask(survivors, stays_N, heldout_share)
     copies_N = copies_of(survivors, stays_N, heldout_N, mixture)
     names = dict(zip(gone, survivors.column("id", [each.kept for each in gone.values()]), strict=True))
+    cutter = _cutter(survivors, copies_N, paragraph_words)
     with (
         RowWriter(folder / "train", DOCUMENT_FEATURES) as train,
         RowWriter(folder / "heldout", DOCUMENT_FEATURES) as heldout,
     ):
         for first, batch in survivors.batches():
-            places = numpy.arange(first, first + batch.num_rows)
-            for place in places[copies_N[places] == 0]:
+            here = slice(first, first + batch.num_rows)
+            for place in numpy.flatnonzero(copies_N[here] == 0) + first:
                 if place >= survivors.reference_count:
                     row = batch.slice(int(place) - first, 1).to_pylist()[0]
-                    _drop(survivors.funnel, row, gone.get(int(place)), names.get(int(place)), mixture)
-            _keep(survivors.funnel, batch, copies_N[places] > 0)
-            for writer, chosen_N in ((train, ~heldout_N[places]), (heldout, heldout_N[places])):
-                rows = numpy.repeat(numpy.arange(len(places)), numpy.where(chosen_N, copies_N[places], 0))
+                    _drop(funnel, row, gone.get(int(place)), names.get(int(place)), mixture)
+            if cutter:
+                batch = _without_repeated(batch, copies_N[here], cutter, funnel)
+            _keep(funnel, batch, copies_N[here] > 0)
+            for writer, chosen in ((train, ~heldout_N[here]), (heldout, heldout_N[here])):
+                rows = numpy.repeat(numpy.arange(batch.num_rows), numpy.where(chosen, copies_N[here], 0))
                 writer.write_batch(batch.take(pa.array(rows)))
     return {"train": train.row_count, "heldout": heldout.row_count}
 
@@ -159,6 +179,36 @@ def _drop(funnel: Funnel, row: Row, found: Duplicate | None, kept: str | None, m
     else:
         reason, detail = found.kind, f"the text of {kept}, which is kept"
     funnel.drop(reason, row, row["collected_bytes"], row["text"], detail)
+
+
+def _cutter(survivors: Survivors, copies_N: NDArray[numpy.int64], words: int | None) -> PassageCutter | None:
+    """The first pass over paragraphs; None if none are to be cut."""
+    if words is None:
+        return None
+    cutter = PassageCutter(words)
+    for first, batch in survivors.batches():
+        taken = pa.array(copies_N[first : first + batch.num_rows] > 0)
+        cutter.count(Batch(batch["text"].filter(taken).to_pylist()))
+    return cutter
+
+
+def _without_repeated(
+    batch: pa.RecordBatch, copies_D: NDArray[numpy.int64], cutter: PassageCutter, funnel: Funnel
+) -> pa.RecordBatch:
+    """The batch without paragraphs that came before. What has no other text is dropped: its copies are set to 0."""
+    texts = batch["text"].to_pylist()
+    places = numpy.flatnonzero(copies_D > 0).tolist()
+    for place, cut in zip(places, cutter.cut(Batch([texts[place] for place in places])), strict=True):
+        if not cut.pieces:
+            continue
+        if not cut.text.strip():
+            row = batch.slice(place, 1).to_pylist()[0]
+            funnel.drop(ONLY_REPEATED, row, row["collected_bytes"], texts[place], "all of its paragraphs came before")
+            copies_D[place] = 0
+            continue
+        funnel.cut_out("repeated_paragraphs", cut.pieces, cut.bytes, cut.said)
+        texts[place] = cut.text
+    return batch.set_column(batch.schema.get_field_index("text"), "text", pa.array(texts, pa.string()))
 
 
 def _keep(funnel: Funnel, batch: pa.RecordBatch, kept: NDArray[numpy.bool_]) -> None:

@@ -3,93 +3,25 @@
 The measures are those of Gopher's repetition filter (Rae et al. 2021, arXiv:2112.11446, table A1), in the form that
 datatrove 0.10 gave them (``GopherRepetitionFilter``): shares are of all characters of the text, white space too.
 
-Shape legend: D documents, L lines, P pieces (words), N windows of neighbouring pieces, R runs of equal windows.
+Shape legend: D documents, L lines, P pieces (words).
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import cache
 
 import numpy
 
-from hftrain.corpus.batches import Batch, Hashes, Integers, Spans, window_hashes, window_starts
+from hftrain.corpus.batches import Batch, Integers, Spans
 from hftrain.corpus.prose_measures import SHORT_WORDS
-from hftrain.corpus.text_lines import (
-    Flags,
-    Floats,
-    Measure,
-    came_before,
-    document_salts,
-    feed_lines,
-    paragraphs,
-    share,
-    sums,
-)
+from hftrain.corpus.text_lines import Flags, Floats, Measure, came_before, feed_lines, paragraphs, share, sums
 from hftrain.corpus.word_pieces import narrowed, word_pieces
+from hftrain.corpus.word_runs import packed_runs, repeated_windows, runs_of, top_chars, top_windows
 from hftrain.corpus.word_splitting import pieces
 
 SHORTEST_DUPLICATE = 5
 QUOTED_CHARS = 80
 FEW_DUPLICATES = 0.05
 """No published threshold of repeated runs is this low."""
-
-CHAR_BITS = 12
-"""Of a window's key, for its characters."""
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Windows sorted by what they say.
-
-    Run r holds ``counts_R[r]`` windows of ``order_N`` from ``starts_R[r]`` on; the first in the text is ``first_R[r]``.
-    """
-
-    order_N: Integers
-    starts_R: Integers
-    counts_R: Integers
-    first_R: Integers
-
-
-def runs_of(hashes: Hashes, offsets: Integers, size: int) -> Runs:
-    """Group all windows of ``size`` neighbours of one document by what they say there."""
-    at = window_starts(offsets, size)
-    if not len(at):
-        return Runs(at, at, at, at)
-    counts = numpy.maximum(numpy.diff(offsets) - (size - 1), 0)
-    numbers = window_hashes(hashes, size)[at] ^ numpy.repeat(document_salts(len(counts)), counts)
-    order = numpy.argsort(numbers)
-    numbers = numbers[order]
-    starts = numpy.concatenate([[0], numpy.flatnonzero(numbers[1:] != numbers[:-1]) + 1])
-    order = at[order]
-    return Runs(order, starts, numpy.diff(numpy.append(starts, len(order))), numpy.minimum.reduceat(order, starts))
-
-
-@dataclass(frozen=True)
-class Top:
-    """The most frequent window of each document, the first said of several: where, how often, its characters."""
-
-    first_D: Integers
-    counts_D: Integers
-    chars_D: Integers
-
-
-def top_windows(spans: Spans, hashes: Hashes, size: int) -> Top:
-    """Of each document the window of ``size`` spans that is said most often; count 0 if it is too short for one."""
-    runs = runs_of(hashes, spans.offsets, size)
-    found = spans.counts_D >= size
-    first_D, counts_D = spans.offsets[:-1].copy(), found.astype(numpy.int64)
-    several = runs.counts_R > 1
-    first_R, counts_R = runs.first_R[several], runs.counts_R[several]
-    documents_R = numpy.searchsorted(spans.offsets, first_R, side="right") - 1
-    best = numpy.lexsort((first_R, -counts_R, documents_R))
-    leading = numpy.ones(len(best), numpy.bool_)
-    leading[1:] = documents_R[best][1:] != documents_R[best][:-1]
-    best = best[leading]
-    first_D[documents_R[best]] = first_R[best]
-    counts_D[documents_R[best]] = counts_R[best]
-    lengths = numpy.concatenate([[0], numpy.cumsum(spans.lengths_S)])
-    last = numpy.minimum(first_D + size, len(lengths) - 1)
-    return Top(first_D, counts_D, lengths[last] - lengths[first_D])
 
 
 @cache
@@ -128,7 +60,7 @@ def duplicate_ngram_share(size: int) -> Measure:
     def measure(batch: Batch) -> Floats:
         found = batch.once(word_pieces)
         runs = runs_of(found.hashes_P, found.spans.offsets, size)
-        at, said = _repeated(runs)
+        at, said = repeated_windows(runs)
         ends = numpy.concatenate([[0], numpy.cumsum(found.spans.lengths_S)])
         chars_D = numpy.zeros(len(batch), numpy.int64)
         documents = numpy.searchsorted(found.spans.offsets, at, side="right") - 1
@@ -155,7 +87,7 @@ def top_ngram_bound(size: int) -> Measure:
     def measure(batch: Batch) -> Floats:
         found = batch.once(word_pieces)
         packed = packed_runs(found.spans, found.hashes_P, size)
-        return share(_top_chars(packed, found.spans, size - 1), batch.lengths_D)
+        return share(top_chars(packed, found.spans, size - 1), batch.lengths_D)
 
     return measure
 
@@ -164,7 +96,7 @@ def top_triple_bound(batch: Batch) -> Floats:
     """No less than ``top_triple_share``."""
     chunks = batch.chunks
     packed = packed_runs(chunks, batch.chunk_hashes_K, 3)
-    return share(_top_chars(packed, chunks, 0), sums(chunks.lengths_S, chunks.offsets))
+    return share(top_chars(packed, chunks, 0), sums(chunks.lengths_S, chunks.offsets))
 
 
 def duplicate_ngram_bound(batch: Batch) -> Floats:
@@ -189,72 +121,12 @@ def duplicate_ngram_bound(batch: Batch) -> Floats:
 def _covered_share(batch: Batch) -> Floats:
     """Share of the characters in pieces that lie in a run of five that was said before."""
     found = batch.once(word_pieces)
-    at, said = _repeated(runs_of(found.hashes_P, found.spans.offsets, SHORTEST_DUPLICATE))
+    at, said = repeated_windows(runs_of(found.hashes_P, found.spans.offsets, SHORTEST_DUPLICATE))
     later = at[at != said]
     covered = numpy.zeros(len(found.hashes_P), numpy.bool_)
     for place in range(SHORTEST_DUPLICATE):
         covered[later + place] = True
     return share(sums(found.spans.lengths_S * covered, found.spans.offsets), batch.lengths_D)
-
-
-@dataclass(frozen=True)
-class PackedRuns:
-    """How often each window is said and its characters, document by document, and nothing of where: fast to make.
-
-    The runs of the e-th document that has any, ``documents_E[e]``, begin at ``starts_E[e]``. ``long_D`` flags documents
-    with a window too long for its place in the key. Of windows as long as each other, one in 2**38 pairs is mistaken
-    for equal (with 8192 documents a batch), which makes a bound higher, never lower.
-    """
-
-    counts_R: Integers
-    chars_R: Integers
-    starts_E: Integers
-    documents_E: Integers
-    long_D: Flags
-
-
-def packed_runs(spans: Spans, hashes: Hashes, size: int) -> PackedRuns:
-    """Sort one number a window: its document, the highest bits of its hash, its characters."""
-    at = window_starts(spans.offsets, size)
-    long_D = numpy.zeros(len(spans.offsets) - 1, numpy.bool_)
-    if not len(at):
-        return PackedRuns(at, at, at, at, long_D)
-    windows_D = numpy.maximum(spans.counts_D - (size - 1), 0)
-    shift = numpy.uint64(64 - len(long_D).bit_length())
-    ends = numpy.concatenate([[0], numpy.cumsum(spans.lengths_S)])
-    chars = ends[at + size] - ends[at]
-    if chars.max() >> CHAR_BITS:
-        long_D[numpy.searchsorted(spans.offsets, at[chars >> CHAR_BITS > 0], side="right") - 1] = True
-        chars = numpy.minimum(chars, (1 << CHAR_BITS) - 1)
-    keys = window_hashes(hashes, size)[at] >> numpy.uint64(CHAR_BITS + len(long_D).bit_length())
-    keys <<= numpy.uint64(CHAR_BITS)
-    keys |= chars.astype(numpy.uint64)
-    keys |= numpy.repeat(numpy.arange(len(long_D), dtype=numpy.uint64) << shift, windows_D)
-    keys.sort()
-    starts = numpy.concatenate([[0], numpy.flatnonzero(keys[1:] != keys[:-1]) + 1])
-    heads = keys[starts]
-    documents_E = numpy.flatnonzero(windows_D)
-    return PackedRuns(
-        counts_R=numpy.diff(numpy.append(starts, len(keys))),
-        chars_R=(heads & numpy.uint64((1 << CHAR_BITS) - 1)).astype(numpy.int64),
-        starts_E=numpy.searchsorted(heads, documents_E.astype(numpy.uint64) << shift),
-        documents_E=documents_E,
-        long_D=long_D,
-    )
-
-
-def _top_chars(packed: PackedRuns, spans: Spans, spaces: int) -> Integers:
-    """Count times characters, spaces too, of the longest of the most frequent windows of each document. Shape (D,)."""
-    chars_D = numpy.zeros(len(packed.long_D), numpy.int64)
-    if len(packed.starts_E):
-        most_E = numpy.maximum.reduceat(packed.counts_R, packed.starts_E)
-        runs_E = numpy.diff(numpy.append(packed.starts_E, len(packed.counts_R)))
-        leading = packed.counts_R == numpy.repeat(most_E, runs_E)
-        chars = packed.counts_R * (packed.chars_R + spaces) * leading
-        chars_D[packed.documents_E] = numpy.maximum.reduceat(chars, packed.starts_E)
-    everything_D = sums(spans.lengths_S + spaces, spans.offsets)
-    chars_D[packed.long_D] = (everything_D * spans.counts_D)[packed.long_D]
-    return chars_D
 
 
 def duplicate_line_share(batch: Batch) -> Floats:
@@ -312,16 +184,6 @@ def top_ngram(text: str, size: int) -> str:
     words = [piece for chunk in text.split() for piece in pieces(chunk)]
     runs = Counter(tuple(words[at : at + size]) for at in range(len(words) - size + 1))
     return _quoted(" ".join(runs.most_common(1)[0][0])) if runs else ""
-
-
-def _repeated(runs: Runs) -> tuple[Integers, Integers]:
-    """The windows that are said more than once, in order, and for each where its words are said first."""
-    several = runs.counts_R > 1
-    counts = runs.counts_R[several]
-    shifts = runs.starts_R[several] - (numpy.cumsum(counts) - counts)
-    at = runs.order_N[numpy.repeat(shifts, counts) + numpy.arange(int(counts.sum()))]
-    order = numpy.argsort(at)
-    return at[order], numpy.repeat(runs.first_R[several], counts)[order]
 
 
 def _repeated_lines(batch: Batch) -> tuple[Flags, Spans]:

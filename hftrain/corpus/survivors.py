@@ -6,7 +6,7 @@ these are compared, come first and are marked as references.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy
 import pyarrow as pa
@@ -150,7 +150,7 @@ class Survivors:
     def _gather(self, name: str, values: NDArray[numpy.generic]) -> None:
         self._parts.setdefault(name, []).append(values)
 
-    def _gathered(self, name: str, empty: NDArray[numpy.generic]) -> NDArray[numpy.generic]:
+    def _gathered(self, name: str, empty: NDArray[numpy.generic]) -> Any:
         parts = self._parts.get(name, [empty])
         if len(parts) > 1:
             self._parts[name] = parts = [numpy.concatenate(parts)]

@@ -25,7 +25,7 @@ FRAMED = re.compile(
     r"""([“"(\[‘]?)((?:[A-Za-z]+[-—–])*[A-Za-z]+|[0-9]+)(['’]s)?([,;:?!.]?[”"’]?|[)\]][,.]?)"""
 ).fullmatch
 DIGIT = re.compile("[0-9]").search
-MAY_BE_CUT = re.compile(r"[^\w%s]|[^\x00-\x7f]" % re.escape("\"'()[]{}|\\@#$&!?;`")).search
+MAY_BE_CUT = re.compile(r"[.+\-*^,~:<>=/]|[^\x00-\x7f]").search
 JOINT = re.compile("([-—–])")
 """The usual shapes (``“well-known,”``, ``(John’s)``), for speed: the general way gives the same."""
 
@@ -44,6 +44,8 @@ class Tables:
     infixes: re.Pattern[str]
     quantity: Callable[[str], re.Match[str] | None]
     address: Callable[[str], re.Match[str] | None]
+    host: Callable[[str], re.Match[str] | None]
+    """An address without a scheme or a user, for speed."""
 
 
 @cache
@@ -63,7 +65,8 @@ def tables() -> Tables:
         upper=frozenset(upper),
         infixes=re.compile(word_tables.infix_pattern()),
         quantity=re.compile(word_tables.QUANTITY).search,
-        address=re.compile(word_tables.address_pattern()).match,
+        address=re.compile(word_tables.ADDRESSEE + word_tables.host_pattern()).match,
+        host=re.compile(word_tables.host_pattern()).match,
     )
     for orth, parts in special.items():
         affixed = _pieces(orth, found, {})
@@ -141,8 +144,10 @@ def _middle(text: str, held: Tables, special: dict[str, tuple[str, ...]]) -> Seq
         return parts
     if not MAY_BE_CUT(text):
         return (text,)
-    if "." in text and len(text) <= LONGEST_ADDRESS and held.address(text):
-        return (text,)
+    if "." in text and len(text) <= LONGEST_ADDRESS:
+        addressed = "@" in text or "://" in text
+        if (held.address if addressed else held.host)(text):
+            return (text,)
     found, start = [], 0
     for match in held.infixes.finditer(text):
         if match.start() == 0:

@@ -89,6 +89,10 @@ NOT_PARTED = "Ill ill Its its Hell hell Shell shell Shed shed were Were Well wel
 """Would be contractions without their apostrophe (she'll), and are words."""
 
 
+ADDRESSEE = r"(?:[\w+\-.]{2,}://)?(?:\S+@)?"
+"""What may stand before a host: a scheme, a user with or without a password."""
+
+
 def special_cases() -> dict[str, tuple[str, ...]]:
     """Chunk -> its pieces, for all that the general rules would cut otherwise."""
     whole = [*EMOTICONS.split(), *WHOLE.split(), *(f"{letter}." for letter in "abcdefghijklmnopqrstuvwxyz")]
@@ -156,13 +160,13 @@ def infix_pattern() -> str:
     )
 
 
-def address_pattern() -> str:
-    """Web and mail addresses, which are never cut."""
+def host_pattern() -> str:
+    """Web addresses without a scheme, which are never cut."""
     uncased = "".join(f"{chr(first)}-{chr(last)}" for first, last in _spans(UNCASED_BLOCKS))
     label = "A-Za-z0-9\u00a1-\uffff"
     octet = r"(?:\.(?:1?\d{1,2}|2[0-4]\d|25[0-5]))"
     return (
-        r"(?:[\w+\-.]{2,}://)?(?:\S+@)?(?:(?!(?:10|127)(?:\.\d{1,3}){3})(?!(?:169\.254|192\.168)(?:\.\d{1,3}){2})"
+        r"(?:(?!(?:10|127)(?:\.\d{1,3}){3})(?!(?:169\.254|192\.168)(?:\.\d{1,3}){2})"
         r"(?!172\.(?:1[6-9]|2\d|3[0-1])(?:\.\d{1,3}){2})(?:[1-9]\d?|1\d\d|2[01]\d|22[0-3])"
         rf"{octet}{{2}}(?:\.(?:[1-9]\d?|1\d\d|2[0-4]\d|25[0-4]))|"
         rf"(?:(?:[{label}][{label}_-]{{0,62}})?[{label}]\.)+(?:[{_class(_lower())}{uncased}]{{2,63}}))"

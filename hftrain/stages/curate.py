@@ -1,9 +1,10 @@
 """Clean, judge, scrub and deduplicate what was collected; split it into train and held-out."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from hftrain.artifacts import stage
+from hftrain.artifacts import record_measured, stage
 from hftrain.config import StageConfig
 from hftrain.corpus import settings
 
@@ -30,11 +31,13 @@ def curate(config: CurateConfig, *, raw: Path, out: Path) -> None:
     """
     from hftrain.corpus import curation, preparation
 
-    scratch = out / "scratch"
+    scratch, began = out / "scratch", time.monotonic()
     plan = preparation.prepared(config, raw / "documents", folder=scratch)
     references = preparation.references(config.duplicates.against, folder=scratch / "references")
     survivors = curation.judged_documents(plan, raw / "documents", references, folder=scratch / "survivors")
     curation.publish(config, plan, survivors, raw=raw, out=out)
+    megabytes = survivors.funnel.seen_bytes / 1e6
+    record_measured(out, megabytes_per_second=round(megabytes / (time.monotonic() - began), 2))
 
 
 @stage(makes="corpus", reads=("raw",))

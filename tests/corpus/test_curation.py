@@ -16,7 +16,13 @@ from hftrain.corpus.funnel import Funnel
 from hftrain.corpus.preparation import prepared, references
 from hftrain.corpus.publishing import check_split
 from hftrain.corpus.records import document_id
-from hftrain.corpus.settings import CleaningSettings, CurationSettings, DuplicateSettings, MixtureSettings, ShareSettings
+from hftrain.corpus.settings import (
+    CleaningSettings,
+    CurationSettings,
+    DuplicateSettings,
+    MixtureSettings,
+    ShareSettings,
+)
 from hftrain.corpus.storage import CONVERSATION_FEATURES, DOCUMENT_FEATURES, read_rows, write_rows
 from hftrain.errors import DataError
 
@@ -30,7 +36,7 @@ LOOSE = CurationSettings(
 def sentence(number: int, words: int = 12) -> str:
     """Words that no other number has, so that no two are alike."""
     return " ".join(
-        f"{word}{chr(97 + number % 26)}{chr(97 + number // 26 % 26)}" for word in "the cat sat on mat".split()
+        f"{word}{chr(97 + number % 26)}{chr(97 + number // 26 % 26)}" for word in ["the", "cat", "sat", "on", "mat"]
     )
 
 

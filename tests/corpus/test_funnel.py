@@ -60,6 +60,15 @@ def test_an_example_shows_the_text_around_what_is_wrong() -> None:
     assert shown.startswith("…a") and "secretb" in shown and len(shown) == 301
 
 
+def test_an_example_holds_no_personal_data() -> None:
+    funnel = Funnel()
+    text = "Ask ann@iki.fi, she knows."
+    funnel.see("notes", len(text))
+    funnel.drop("too_few_words", {"id": "1", "source": "notes"}, len(text), text, "4 words near 'ann@iki.fi'")
+    example = funnel.as_json()["dropped"]["too_few_words"]["examples"][0]
+    assert (example["text"], example["detail"]) == ("Ask <EMAIL>, she knows.", "4 words near '<EMAIL>'")
+
+
 def test_small_sources_beyond_the_listed_ones_are_told_together() -> None:
     funnel = Funnel()
     for number in range(LISTED_SOURCES + 30):

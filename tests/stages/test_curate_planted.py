@@ -21,7 +21,8 @@ EXCLUDED = (
     "The lamp of the north tower had been dark for eleven winters when Ilse climbed the last stair, and nobody in the "
     "village below would say aloud why the keeper's chair was still warm."
 )
-WORDS = Path(__file__).read_text().split() + "the of and to a that with have be in it is was for on as at by".split() * 9
+COMMON = "the of and to a that with have be in it is was for on as at by"
+WORDS = Path(__file__).read_text().split() + COMMON.split() * 9
 TINY_ROWS = 30_000
 
 
@@ -38,8 +39,10 @@ def place(tmp_path: Path) -> Path:
     texts = [essay(number) for number in range(60)]
     texts.append(f"{essay(100)}\n\n{QUESTION.upper().replace(', ', ' -- ')}\n\n{essay(101)}")
     texts.append(f"{essay(102)} {EXCLUDED} {essay(103)}")
-    key = "-----BEGIN OPENSSH PRIVATE KEY-----\n" + "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAA\n" * 6
-    texts.append(f"{essay(104)}\n{key}-----END OPENSSH PRIVATE KEY-----\n{essay(105)}")
+    key = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAA\n" * 6
+    texts.append(
+        f"{essay(104)}\n-----BEGIN OPENSSH PRIVATE KEY-----\n{key}-----END OPENSSH PRIVATE KEY-----\n{essay(105)}"
+    )
     texts += [texts[0].upper(), texts[1].replace("this is", "that was")]
     (folder / "essays.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts) + "not json\n")
     with (folder / "tiny.jsonl").open("w") as file:
