@@ -26,6 +26,7 @@ from datatrove.executor.ray import RayPipelineExecutor
 from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupBuckets, MinhashDedupSignature
+from datatrove.utils.hashing import HashConfig
 from numpy.typing import NDArray
 
 from hftrain.corpus.curator import Curator, Plan
@@ -97,7 +98,12 @@ def judged_on_cluster(
     Raises:
         ConfigError: The executor refuses its arguments.
     """
-    minhash = MinhashConfig(n_grams=SHINGLE_WORDS, num_buckets=BANDS, hashes_per_bucket=plan.near_rows or 1)
+    minhash = MinhashConfig(
+        n_grams=SHINGLE_WORDS,
+        num_buckets=BANDS,
+        hashes_per_bucket=plan.near_rows or 1,
+        hash_config=HashConfig(hash_fc="sha1"),  # datatrove 0.10 gives xxhash text, which xxhash 4 refuses
+    )
     compared_with = None if references is None else str(references)
     judge: list[PipelineStep] = [JudgeDocuments(str(documents), compared_with, plan, str(folder / "judged"))]
     if plan.near_rows is not None:

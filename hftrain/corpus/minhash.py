@@ -30,6 +30,9 @@ BANDS = 32
 FOUND_AT_THRESHOLD = 0.999
 """The least probability with which a pair exactly at the threshold shares a band."""
 
+BLOCK_SHINGLES = 1 << 16
+BLOCK_DOCUMENTS = 512
+
 NO_SHINGLE = numpy.uint64(0)
 """The number of all bands of a text without words: it is like no other, nor like itself."""
 
@@ -89,12 +92,17 @@ def signatures(batch: Batch, rows: int) -> Hashes:
 
 def bands_of(offsets: Integers, numbers_S: Hashes, rows: int) -> Hashes:
     """The same, of what ``shingles`` gives. Shape (D, B)."""
-    documents = len(offsets) - 1
-    minima = _minima(offsets, numbers_S, BANDS * rows).reshape(documents, BANDS, rows)
-    bands = numpy.zeros((documents, BANDS), numpy.uint64)
-    for row in range(rows):
-        bands *= numpy.uint64(MULTIPLIER)
-        bands += minima[:, :, row]
+    bands = numpy.zeros((len(offsets) - 1, BANDS), numpy.uint64)
+    first = 0
+    while first < len(bands):  # in blocks that stay in the processor's cache
+        last = max(first + 1, int(numpy.searchsorted(offsets, offsets[first] + BLOCK_SHINGLES)) - 1)
+        last = min(last, first + BLOCK_DOCUMENTS)
+        within = offsets[first : last + 1] - offsets[first]
+        minima = _minima(within, numbers_S[offsets[first] : offsets[last]], BANDS * rows)
+        for row in range(rows):
+            bands[first:last] *= numpy.uint64(MULTIPLIER)
+            bands[first:last] += minima[:, row::rows]
+        first = last
     bands = mixed(bands) | numpy.uint64(1)  # odd: never NO_SHINGLE
     bands[numpy.diff(offsets) == 0] = NO_SHINGLE
     return bands

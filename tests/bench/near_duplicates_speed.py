@@ -27,7 +27,7 @@ from hftrain.corpus.near_duplicates import near_duplicate_pairs
 
 THRESHOLD = 0.7
 ROWS = rows_of_bands(THRESHOLD)
-REPEATS = 3
+REPEATS = 5
 SIZES_MB = (5, 50, 500)
 SUBSTITUTED_SHARE = 0.4
 COPIED_SHARE = 0.05

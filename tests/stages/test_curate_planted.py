@@ -1,5 +1,6 @@
 """A folder with everything in it that should not be: nothing crashes, and nothing is lost uncounted."""
 
+import base64
 import json
 import random
 from pathlib import Path
@@ -39,7 +40,7 @@ def place(tmp_path: Path) -> Path:
     texts = [essay(number) for number in range(60)]
     texts.append(f"{essay(100)}\n\n{QUESTION.upper().replace(', ', ' -- ')}\n\n{essay(101)}")
     texts.append(f"{essay(102)} {EXCLUDED} {essay(103)}")
-    key = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAA\n" * 6
+    key = base64.encodebytes(b"openssh-key-v1\0" + random.Random(3).randbytes(300)).decode()
     texts.append(
         f"{essay(104)}\n-----BEGIN OPENSSH PRIVATE KEY-----\n{key}-----END OPENSSH PRIVATE KEY-----\n{essay(105)}"
     )
