@@ -246,22 +246,26 @@ def mixed(values: Hashes) -> Hashes:
 @cache
 def character_classes() -> NDArray[numpy.uint8]:
     """Bits SPACE, LETTER and WORD by code point. Shape (0x110000,)."""
-    characters = [chr(code) for code in range(HIGHEST_CODE + 1)]
-    space = numpy.fromiter(map(str.isspace, characters), numpy.uint8, HIGHEST_CODE + 1)
-    letter = numpy.fromiter(map(str.isalpha, characters), numpy.uint8, HIGHEST_CODE + 1)
-    word = numpy.fromiter(map(str.isalnum, characters), numpy.uint8, HIGHEST_CODE + 1)
-    word[ord("_")] = 1
-    return space * SPACE | letter * LETTER | word * WORD
+    characters = _characters()
+    classes = numpy.strings.isspace(characters) * numpy.uint8(SPACE)
+    classes |= numpy.strings.isalpha(characters) * numpy.uint8(LETTER)
+    classes |= numpy.strings.isalnum(characters) * numpy.uint8(WORD)
+    classes[ord("_")] |= WORD
+    return classes
 
 
 @cache
 def lower_codes() -> Codes:
     """The lower case of each code point. Shape (0x110000,)."""
     codes = numpy.arange(HIGHEST_CODE + 1, dtype=numpy.uint32)
-    for code in range(HIGHEST_CODE + 1):
-        if (character := chr(code)).isupper() or character.istitle():
-            codes[code] = ord(character.lower()[0])
+    characters = _characters()
+    for code in numpy.flatnonzero(numpy.strings.isupper(characters) | numpy.strings.istitle(characters)).tolist():
+        codes[code] = ord(chr(code).lower()[0])
     return codes
+
+
+def _characters() -> NDArray[numpy.str_]:
+    return numpy.arange(HIGHEST_CODE + 1, dtype=numpy.uint32).view("U1")
 
 
 @cache

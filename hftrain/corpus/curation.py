@@ -1,14 +1,15 @@
-"""Curation from raw/ to corpus/: prepare, judge all batches, resolve duplicates, publish, account."""
+"""Curation from raw/ to corpus/: judge all rows, resolve duplicates, publish, account."""
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from hftrain.artifacts import write_json
 from hftrain.corpus import passes, publishing
-from hftrain.corpus.curator import Curator, Plan, as_text
+from hftrain.corpus.curator import JudgedConversations, Plan, as_text
 from hftrain.corpus.duplicates import SeenTexts, comparison_form
 from hftrain.corpus.funnel import Funnel
 from hftrain.corpus.settings import CurationSettings
@@ -21,30 +22,52 @@ Row = dict[str, Any]
 CONVERSATIONS_AT_ONCE = 1000
 
 
-def judged_documents(plan: Plan, documents: Path, references: Path | None, *, folder: Path) -> Survivors:
-    """Judge every document on all processors; what passes lies in ``folder`` then.
+@dataclass(frozen=True)
+class Conversations:
+    """What became of the conversations."""
+
+    rows: Mapping[str, int]
+    """Of ``train`` and of ``heldout``."""
+    funnel: Funnel
+
+
+def judged_here(
+    config: CurationSettings, plan: Plan, raw: Path, references: Path | None, *, out: Path
+) -> tuple[Survivors, Conversations]:
+    """Judge every row on all processors, the conversations first: these are written to ``out`` at once.
 
     Args:
-        plan: What is asked of each document.
-        documents: A dataset of documents.
-        references: A dataset of those that they are compared with, or None.
-        folder: Where the survivors go.
+        config: What is asked.
+        plan: The same, ready for judging.
+        raw: Holds ``documents`` and ``conversations``.
+        references: A dataset of documents that those are compared with, or None.
+        out: The documents that pass lie in ``out/scratch/survivors`` then.
     """
-    rows = len(read_rows(documents))
-    processes = passes.process_count_for(documents)
-    with Survivors(folder) as survivors:
+    groups = list(range(0, len(read_rows(raw / "conversations")), CONVERSATIONS_AT_ONCE))
+    pieces = chain(_conversation_groups(raw / "conversations"), passes.repacked(each_batch(raw / "documents")))
+    results = passes.judged(pieces, plan, processes=passes.process_count_for(raw / "documents"))
+    conversations = write_conversations(config, islice(results, len(groups)), out=out)
+    with Survivors(out / "scratch" / "survivors") as survivors:
         if references is not None:
-            for judged in passes.judged(each_batch(references), plan.for_references(), processes=1):
+            others = passes.repacked(each_batch(references))
+            for judged in passes.judged(others, plan.for_references(), processes=1):
                 survivors.add_references(judged)
-        with progress(total=rows, unit="document", description="curate") as bar:
-            for judged in passes.judged(each_batch(documents), plan, processes=processes):
+        with progress(total=len(read_rows(raw / "documents")), unit="document", description="curate") as bar:
+            for judged in results:
                 survivors.add(judged)
                 bar.update(judged.funnel.seen)
-    return survivors
+    return survivors, conversations
 
 
-def publish(config: CurationSettings, plan: Plan, survivors: Survivors, *, raw: Path, out: Path) -> None:
-    """Resolve duplicates, write all splits to ``out``, and the account of everything that went in.
+def judged_conversations(config: CurationSettings, plan: Plan, raw: Path, *, out: Path) -> Conversations:
+    """Judge the conversations alone, in this process, and write their splits to ``out``."""
+    return write_conversations(
+        config, passes.judged(_conversation_groups(raw / "conversations"), plan, processes=1), out=out
+    )
+
+
+def publish(config: CurationSettings, survivors: Survivors, conversations: Conversations, *, out: Path) -> None:
+    """Resolve duplicates, write the documents' splits to ``out``, and the account of everything that went in.
 
     Raises:
         DataError: Nothing is left, or one of the splits is empty.
@@ -58,34 +81,40 @@ def publish(config: CurationSettings, plan: Plan, survivors: Survivors, *, raw: 
         mixture=config.mixture,
         paragraph_words=config.clean.repeated_paragraph_words,
     )
-    funnel = Funnel()
-    conversations = publishing.write_conversations(
-        out / "conversations",
-        curated_conversations(plan, raw / "conversations", funnel),
-        CONVERSATION_FEATURES,
-        config.conversations_heldout_share,
-    )
-    account = {"documents": survivors.funnel.as_json(), "conversations": funnel.as_json()}
+    account = {"documents": survivors.funnel.as_json(), "conversations": conversations.funnel.as_json()}
     write_json(out / "funnel.json", account)  # before the checks: their messages send the reader there
     check_split = functools.partial(publishing.check_split, account=out / "funnel.json")
     check_split("documents", documents, survivors.funnel, setting="heldout_share")
-    if funnel.seen:
-        check_split("conversations", conversations, funnel, setting="conversations_heldout_share")
-    write_json(out / "summary.json", publishing.summary_of(account, documents, conversations))
+    if conversations.funnel.seen:
+        setting = "conversations_heldout_share"
+        check_split("conversations", conversations.rows, conversations.funnel, setting=setting)
+    write_json(out / "summary.json", publishing.summary_of(account, documents, conversations.rows))
 
 
-def curated_conversations(plan: Plan, folder: Path, funnel: Funnel) -> Iterator[tuple[str, Row]]:
+def write_conversations(
+    config: CurationSettings, results: Iterable[JudgedConversations], *, out: Path
+) -> Conversations:
+    """Write the splits of the conversations that passed."""
+    funnel = Funnel()
+    rows = publishing.write_conversations(
+        out / "conversations",
+        curated_conversations(results, funnel),
+        CONVERSATION_FEATURES,
+        config.conversations_heldout_share,
+    )
+    return Conversations(rows, funnel)
+
+
+def curated_conversations(results: Iterable[JudgedConversations], funnel: Funnel) -> Iterator[tuple[str, Row]]:
     """Yield split key and row of the conversations that stay; ``funnel`` counts them all.
 
     The split key is the first thing the user says, in its comparison form: a question that is held
     out is never asked in training. Of equal conversations the first stays.
     """
-    curator = Curator(plan)
     seen = SeenTexts()
-    for rows in _in_groups(each_row(read_rows(folder))):
-        left, sizes_bytes, account = curator.judge_conversations(rows)
-        funnel.add(account)
-        for row, size_bytes in zip(left, sizes_bytes, strict=True):
+    for judged in results:
+        funnel.add(judged.funnel)
+        for row, size_bytes in zip(judged.rows, judged.sizes_bytes, strict=True):
             text = as_text(row["messages"])
             if seen.saw(text):
                 funnel.drop(passes.EXACT, row, size_bytes, text, "an equal conversation came before")
@@ -94,13 +123,13 @@ def curated_conversations(plan: Plan, folder: Path, funnel: Funnel) -> Iterator[
             yield first_request(row["messages"]), row
 
 
-def first_request(messages: Sequence[Mapping[str, str]]) -> str:
+def first_request(messages: list[dict[str, str]]) -> str:
     """What the user says first (or else the first message), in its comparison form."""
     said = [turn["content"] for turn in messages if turn["role"] == "user"]
     return comparison_form(said[0] if said else messages[0]["content"])
 
 
-def _in_groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    rows = iter(rows)
+def _conversation_groups(folder: Path) -> Iterator[list[Row]]:
+    rows = each_row(read_rows(folder))
     while group := list(islice(rows, CONVERSATIONS_AT_ONCE)):
         yield group

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hftrain.corpus import boilerplate, duplicates, languages, minhash, rules, toxicity, word_lists
@@ -24,14 +25,15 @@ from hftrain.corpus.repair import repair
 from hftrain.corpus.scrubbing import clean
 from hftrain.corpus.settings import ExclusionSettings, LanguageSettings, ToxicitySettings
 from hftrain.corpus.sieve import Row, Sieve
-from hftrain.corpus.storage import DOCUMENT_FEATURES
 from hftrain.corpus.web_lines import c4_lines
 
 EMPTY = "empty"
 EXCLUDED_TEXT = "excluded_text"
 CONTAMINATED = "contaminated"
 
-SURVIVOR_SCHEMA = DOCUMENT_FEATURES.arrow_schema.remove_metadata().append(pa.field("collected_bytes", pa.int64()))
+SURVIVOR_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("id", "text", "source", "license", "meta")] + [("collected_bytes", pa.int64())]
+)
 """A document and how many bytes it had before anything was done to it."""
 
 
@@ -91,6 +93,17 @@ class Judged:
     """Of two duplicates the one with the higher number stays."""
 
 
+@dataclass(frozen=True)
+class JudgedConversations:
+    """What a group of conversations gives."""
+
+    rows: list[Row]
+    """Those that are still in."""
+    sizes_bytes: list[int]
+    """How many bytes each had before anything was done to it."""
+    funnel: Funnel
+
+
 class Curator:
     """Judges batches by a plan."""
 
@@ -118,7 +131,7 @@ class Curator:
     def judge(self, documents: pa.RecordBatch) -> Judged:
         """Take a batch of documents (DOCUMENT_FEATURES) through all steps."""
         rows = documents.to_pylist()
-        sieve = Sieve(rows, [row["text"] for row in rows], pa.compute.binary_length(documents["text"]).to_pylist())
+        sieve = Sieve(rows, [row["text"] for row in rows], pc.binary_length(documents["text"]).to_pylist())
         sieve.drop([exclusion(rows[place], self._plan.exclude) for place in sieve.left])
         if self._boilerplate:
             self._cut_boilerplate(sieve)
@@ -134,12 +147,8 @@ class Curator:
         self._drop_overlapping(sieve)
         return self._judged(sieve)
 
-    def judge_conversations(self, conversations: Sequence[Row]) -> tuple[list[Row], list[int], Funnel]:
-        """The same for conversations, turn by turn; the rules of prose do not apply: a good answer may be a word.
-
-        Returns:
-            The rows that are still in, the bytes that each had, and the account.
-        """
+    def judge_conversations(self, conversations: Sequence[Row]) -> JudgedConversations:
+        """The same for conversations, turn by turn; the rules of prose do not apply: a good answer may be a word."""
         rows = [{**row, "messages": [dict(turn) for turn in row["messages"]]} for row in conversations]
         sizes_bytes = [len(as_text(row["messages"]).encode()) for row in rows]
         sieve = Sieve(rows, [as_text(row["messages"]) for row in rows], sizes_bytes)
@@ -154,7 +163,9 @@ class Curator:
         self._drop_overlapping(sieve)
         self._scrub_turns(sieve)
         self._follow(sieve)
-        return [rows[place] for place in sieve.left], [sizes_bytes[place] for place in sieve.left], sieve.funnel
+        return JudgedConversations(
+            [rows[place] for place in sieve.left], [sizes_bytes[place] for place in sieve.left], sieve.funnel
+        )
 
     def _follow(self, sieve: Sieve) -> None:
         sieve.change(lambda place, _: as_text(sieve.rows[place]["messages"]))

@@ -34,13 +34,15 @@ class SeenTexts:
 
 def exact_keys(batch: Batch) -> Hashes:
     """A digest of each text in lower case with white space collapsed, as two numbers. Shape (D, 2)."""
+    if not len(batch):
+        return numpy.empty((0, 2), numpy.uint64)
     is_space = (batch.classes_C & SPACE) != 0
     begins = ~is_space
     begins[1:] |= ~is_space[:-1]  # of a run of white space the first character stands for all
     form = batch.lowered_C[begins]
-    form[is_space[begins]] = ord(" ")
+    numpy.putmask(form, is_space[begins], numpy.uint32(ord(" ")))
     # After each text there is a line feed: it, or the white space before it, ends the text's form.
-    counts_D = numpy.add.reduceat(begins, batch.starts_D, dtype=numpy.int64) if len(batch) else batch.starts_D
+    counts_D = numpy.add.reduceat(begins.view(numpy.uint8), batch.starts_D, dtype=numpy.int64)
     bounds = (form.itemsize * numpy.concatenate([[0], numpy.cumsum(counts_D)])).tolist()
     data = memoryview(form).cast("B")
     digests = [

@@ -30,8 +30,8 @@ BANDS = 32
 FOUND_AT_THRESHOLD = 0.999
 """The least probability with which a pair exactly at the threshold shares a band."""
 
-BLOCK_SHINGLES = 1 << 16
-BLOCK_DOCUMENTS = 512
+BLOCK_SHINGLES = 1 << 18
+BLOCK_DOCUMENTS = 8192
 
 NO_SHINGLE = numpy.uint64(0)
 """The number of all bands of a text without words: it is like no other, nor like itself."""

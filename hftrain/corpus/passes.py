@@ -3,21 +3,26 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hftrain.corpus import duplicates, near_duplicates
 from hftrain.corpus.batches import BATCH_DOCUMENTS, Batch, Hashes
 from hftrain.corpus.boilerplate import Site, line_numbers, site_of
-from hftrain.corpus.curator import Curator, Judged, Plan
+from hftrain.corpus.curator import Curator, Judged, JudgedConversations, Plan
+from hftrain.corpus.sieve import Row
 from hftrain.corpus.survivors import Survivors
 from hftrain.corpus.workers import cpu_count, in_order
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
 
-BATCH_BYTES = 2_000_000
+Piece: TypeAlias = pa.RecordBatch | list[Row]
+
+BATCH_BYTES = 1_000_000
 PROCESSES_FROM_BYTES = 12_000_000
 """Below, starting other processes (two seconds each) costs more than they save."""
 
@@ -25,23 +30,33 @@ _curator: Curator | None = None
 
 
 def repacked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of about ``BATCH_BYTES`` of text: small ones joined, large ones as they are."""
+    """The same rows in batches of about ``BATCH_BYTES`` of text, however they were cut before."""
     waiting: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
-        waiting.append(batch)
-        rows += batch.num_rows
-        size += pa.compute.sum(pa.compute.binary_length(batch["text"])).as_py() or 0
-        if size >= BATCH_BYTES or rows >= BATCH_DOCUMENTS:
-            yield _joined(waiting)
-            waiting, rows, size = [], 0, 0
+        sizes = pc.binary_length(batch["text"]).to_numpy().cumsum()
+        begin = 0
+        while begin < batch.num_rows:
+            done = int(sizes[begin - 1]) if begin else 0
+            end = int(numpy.searchsorted(sizes, done + BATCH_BYTES - size)) + 1
+            end = min(end, begin + BATCH_DOCUMENTS - rows, batch.num_rows)
+            waiting.append(batch.slice(begin, end - begin))
+            rows += end - begin
+            size += int(sizes[end - 1]) - done
+            begin = end
+            if size >= BATCH_BYTES or rows == BATCH_DOCUMENTS:
+                yield _joined(waiting)
+                waiting, rows, size = [], 0, 0
     if waiting:
         yield _joined(waiting)
 
 
-def judged(batches: Iterable[pa.RecordBatch], plan: Plan, *, processes: int) -> Iterator[Judged]:
-    """What a curator thinks of each batch, in their order."""
-    return in_order(_judge, repacked(batches), prepare=_prepare, arguments=(plan,), processes=processes)
+def judged(pieces: Iterable[Piece], plan: Plan, *, processes: int) -> Iterator[Any]:
+    """What a curator thinks of each batch of documents or list of conversations, in their order.
+
+    Yields ``Judged`` and ``JudgedConversations``.
+    """
+    return in_order(_judge, pieces, prepare=_prepare, arguments=(plan,), processes=processes)
 
 
 def edge_lines(batches: Iterable[pa.RecordBatch], *, processes: int) -> Iterator[tuple[Hashes, list[Site]]]:
@@ -99,9 +114,9 @@ def _prepare(plan: Plan) -> None:
     _curator = Curator(plan)
 
 
-def _judge(batch: pa.RecordBatch) -> Judged:
+def _judge(piece: Piece) -> Judged | JudgedConversations:
     assert _curator is not None
-    return _curator.judge(batch)
+    return _curator.judge_conversations(piece) if isinstance(piece, list) else _curator.judge(piece)
 
 
 def _edge_lines(documents: pa.RecordBatch) -> tuple[Hashes, list[Site]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Features
 from numpy.typing import NDArray
 
@@ -213,7 +214,7 @@ def _without_repeated(
 
 def _keep(funnel: Funnel, batch: pa.RecordBatch, kept: NDArray[numpy.bool_]) -> None:
     taken = batch.filter(pa.array(kept))
-    sizes = pa.compute.binary_length(taken["text"]).to_pylist()
+    sizes = pc.binary_length(taken["text"]).to_pylist()
     for source, collected, size in zip(
         taken["source"].to_pylist(), taken["collected_bytes"].to_pylist(), sizes, strict=True
     ):

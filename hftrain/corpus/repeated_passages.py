@@ -21,9 +21,9 @@ TABLE_BITS = 26
 class PassageCutter:
     """Cuts repeated paragraphs out of a sequence of documents.
 
-    Exact, but for paragraphs that share a number of 64 bits by chance. Memory: 64 MB, and some 150 bytes a
-    paragraph that stands in several documents, or shares its place in the table with another: of ten
-    million different ones 14 % do.
+    Exact, but for paragraphs that share a number of 64 bits by chance. Memory: 64 MB, and some 150 bytes for
+    each paragraph that is repeated, or shares its place in the table with another: of ten million different
+    ones 14 % do.
     """
 
     def __init__(self, minimum_words: int) -> None:
@@ -35,12 +35,7 @@ class PassageCutter:
 
     def count(self, batch: Batch) -> None:
         """First pass: take note of the paragraphs of some documents."""
-        lines, numbers = self._paragraphs(batch)
-        documents = numpy.searchsorted(batch.lines.offsets, lines, side="right") - 1
-        order = numpy.lexsort((numbers, documents))
-        numbers, documents = numbers[order], documents[order]
-        again = (numbers[1:] == numbers[:-1]) & (documents[1:] == documents[:-1])
-        places, counts = numpy.unique(_place(numbers[numpy.append(True, ~again)[: len(numbers)]]), return_counts=True)
+        places, counts = numpy.unique(_place(self._paragraphs(batch)[1]), return_counts=True)
         self._table[places] = numpy.minimum(self._table[places] + counts, 2)
 
     def merge(self, other: "PassageCutter") -> None:

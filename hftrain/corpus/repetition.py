@@ -20,6 +20,9 @@ from hftrain.corpus.word_splitting import pieces
 
 SHORTEST_DUPLICATE = 5
 QUOTED_CHARS = 80
+SEARCHED_CHARS = 50_000
+"""A span to show is looked for up to here: what is repeated too much is repeated early."""
+
 FEW_DUPLICATES = 0.05
 """No published threshold of repeated runs is this low."""
 
@@ -175,13 +178,13 @@ def top_paragraph(text: str) -> str:
 
 def top_triple(text: str) -> str:
     """The most frequent triple of words between white space."""
-    words = text.split()
+    words = text[:SEARCHED_CHARS].split()
     return _quoted(" ".join(Counter(zip(words, words[1:], words[2:], strict=False)).most_common(1)[0][0]))
 
 
 def top_ngram(text: str, size: int) -> str:
     """The most frequent run of ``size`` pieces."""
-    words = [piece for chunk in text.split() for piece in pieces(chunk)]
+    words = [piece for chunk in text[:SEARCHED_CHARS].split() for piece in pieces(chunk)]
     runs = Counter(tuple(words[at : at + size]) for at in range(len(words) - size + 1))
     return _quoted(" ".join(runs.most_common(1)[0][0])) if runs else ""
 

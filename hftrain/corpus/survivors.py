@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hftrain.artifacts import read_json, write_json
@@ -70,7 +71,7 @@ class Survivors:
         self._gather("keys", judged.keys_D2)
         self._gather("preference", judged.preference_D)
         self._gather("collected_bytes", documents["collected_bytes"].to_numpy())
-        self._gather("as_bytes", pa.compute.binary_length(documents["text"]).to_numpy())
+        self._gather("as_bytes", pc.binary_length(documents["text"]).to_numpy())
         self._gather("source", numpy.array([self._source(name) for name in documents["source"].to_pylist()]))
         identities = documents["id"].to_pylist()
         self._gather("order", numpy.array([int(identity[:16], 16) for identity in identities], numpy.uint64))

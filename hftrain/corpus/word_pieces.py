@@ -11,13 +11,15 @@ from functools import cache
 from itertools import chain
 
 import numpy
-from numpy.typing import NDArray
 
 from hftrain.corpus.batches import Batch, Hashes, Integers, Spans
 from hftrain.corpus.character_marks import ODD, marks
 from hftrain.corpus.known_hashes import KnownHashes
-from hftrain.corpus.text_lines import hash_scattered
+from hftrain.corpus.text_lines import Flags, hash_scattered
 from hftrain.corpus.word_splitting import pieces, tables
+
+MARKS = ",;:?!."
+"""One of these behind two small letters is a piece of its own, but for special cases."""
 
 REMEMBERED_CHUNKS = 200_000
 _lengths_of: dict[int, tuple[int, ...]] = {}
@@ -33,7 +35,7 @@ class WordPieces:
 
     spans: Spans
     hashes_P: Hashes
-    plain_P: NDArray[numpy.bool_]
+    plain_P: Flags
     first_K: Integers
 
 
@@ -41,29 +43,29 @@ def word_pieces(batch: Batch) -> WordPieces:
     """Cut all chunks of a batch into their words and marks."""
     chunks = batch.chunks
     lengths_K = chunks.lengths_S
-    plain_K = _plain(batch)
-    odd_O = numpy.flatnonzero(~plain_K)
-    counts_K = numpy.ones(len(plain_K), numpy.int64)
-    piece_lengths, counts_O = _cut(batch, odd_O)
-    counts_K[odd_O] = counts_O
-    first_K = numpy.cumsum(counts_K) - counts_K
-    parted_P = numpy.repeat(~plain_K, counts_K)
-    lengths_P = numpy.empty(len(parted_P), numpy.int64)
-    lengths_P[~parted_P] = lengths_K[plain_K]
-    lengths_P[parted_P] = piece_lengths
-    gaps_K = chunks.starts_S - (numpy.cumsum(lengths_K) - lengths_K)
-    starts_P = numpy.cumsum(lengths_P) - lengths_P + numpy.repeat(gaps_K, counts_K)
-    first_K = numpy.append(first_K, len(parted_P))
+    plain_K, ended_K, words = _usual(batch)
+    odd_K = ~(plain_K | ended_K)
+    odd_O = numpy.flatnonzero(odd_K)
+    counts_K = 1 + ended_K.astype(numpy.int64)
+    piece_lengths, counts_K[odd_O] = _cut(batch, odd_O)
+    first_K = numpy.concatenate([[0], numpy.cumsum(counts_K)])
     offsets = first_K[chunks.offsets]
     hashes_P = numpy.repeat(batch.chunk_hashes_K, counts_K)
-    inner_P = numpy.flatnonzero(numpy.repeat(counts_K > 1, counts_K))
+    odd_P = numpy.repeat(odd_K, counts_K)
+    plain_P = ~odd_P
+    lengths_P = numpy.repeat(lengths_K, counts_K)
+    lengths_P[odd_P] = piece_lengths
+    word_at = first_K[:-1][ended_K]
+    lengths_P[word_at] -= 1
+    lengths_P[word_at + 1] = 1
+    plain_P[word_at + 1] = False
+    gaps_K = chunks.starts_S - (numpy.cumsum(lengths_K) - lengths_K)
+    starts_P = numpy.cumsum(lengths_P) - lengths_P + numpy.repeat(gaps_K, counts_K)
+    hashes_P[word_at] = words
+    hashes_P[word_at + 1] = _mark_hashes()[batch.codes_C[starts_P[word_at + 1]]]
+    inner_P = numpy.flatnonzero(numpy.repeat(odd_K & (counts_K > 1), counts_K))
     hashes_P[inner_P] = hash_scattered(batch.codes_C, starts_P[inner_P], lengths_P[inner_P])
-    return WordPieces(Spans(starts_P, starts_P + lengths_P, offsets), hashes_P, ~parted_P, first_K)
-
-
-def text_hash(text: str) -> int:
-    """The number that a batch gives to a chunk or piece of this text."""
-    return int(Batch([text]).chunk_hashes_K[0])
+    return WordPieces(Spans(starts_P, starts_P + lengths_P, offsets), hashes_P, plain_P, first_K)
 
 
 def forget() -> None:
@@ -91,14 +93,32 @@ def narrowed(batch: Batch, documents: Integers) -> Batch:
     return smaller
 
 
-def _plain(batch: Batch) -> NDArray[numpy.bool_]:
-    """Which chunks are letters a to z alone, and no contraction. Shape (K,)."""
-    chunks = batch.chunks
-    at = numpy.flatnonzero(batch.once(marks) & ODD)
-    plain_K = numpy.ones(len(chunks.starts_S), numpy.bool_)
-    plain_K[numpy.searchsorted(chunks.starts_S, at, side="right") - 1] = False
+def _usual(batch: Batch) -> tuple[Flags, Flags, Hashes]:
+    """Most chunks: letters a to z alone (and no contraction), and such a word with one mark behind it.
+
+    Returns:
+        Which chunks are plain and which are ended by a mark, shape (K,), and the numbers of the words of the latter.
+    """
+    chunks, codes_C = batch.chunks, batch.codes_C
+    signs = batch.once(marks)
+    at = numpy.flatnonzero(signs & ODD)
+    holding = numpy.searchsorted(chunks.starts_S, at, side="right") - 1
+    odd_chars_K = numpy.bincount(holding, minlength=len(chunks.starts_S))
+    plain_K = odd_chars_K == 0
     plain_K[_contractions().find(batch.chunk_hashes_K)[0]] = False
-    return plain_K
+    one = numpy.flatnonzero((odd_chars_K == 1) & (chunks.lengths_S > 2))
+    ends = chunks.ends_S[one]
+    usual = _is_mark()[numpy.minimum(codes_C[ends - 1], 127)]
+    for back in (2, 3):
+        usual &= (codes_C[ends - back] - numpy.uint32(ord("a"))) < 26
+    ended = one[usual]
+    special = _ended_special_cases().find(batch.chunk_hashes_K[ended])[0]
+    ended = numpy.delete(ended, special)
+    words = hash_scattered(codes_C, chunks.starts_S[ended], chunks.lengths_S[ended] - 1)
+    parted = _contractions().find(words)[0]
+    ended_K = numpy.zeros(len(plain_K), numpy.bool_)
+    ended_K[numpy.delete(ended, parted)] = True
+    return plain_K, ended_K, numpy.delete(words, parted)
 
 
 def _cut(batch: Batch, odd_O: Integers) -> tuple[Integers, Integers]:
@@ -139,3 +159,25 @@ def _contractions() -> KnownHashes:
     """The special cases that are letters alone and yet several words, such as ``cannot``."""
     special = tables().special.items()
     return KnownHashes([text for text, parts in special if text.isascii() and text.isalpha() and len(parts) > 1])
+
+
+@cache
+def _ended_special_cases() -> KnownHashes:
+    """The special cases that end with a mark that others lose, such as ``Mr.``."""
+    return KnownHashes([text for text in tables().special if text[-1] in MARKS])
+
+
+@cache
+def _is_mark() -> Flags:
+    """Which ASCII codes are ``MARKS``. Shape (128,)."""
+    table = numpy.zeros(128, numpy.bool_)
+    table[list(map(ord, MARKS))] = True
+    return table
+
+
+@cache
+def _mark_hashes() -> Hashes:
+    """The number of a piece that is one of ``MARKS``, by its code. Shape (128,)."""
+    table = numpy.zeros(128, numpy.uint64)
+    table[list(map(ord, MARKS))] = Batch([" ".join(MARKS)]).chunk_hashes_K
+    return table

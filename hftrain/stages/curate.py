@@ -34,8 +34,8 @@ def curate(config: CurateConfig, *, raw: Path, out: Path) -> None:
     scratch, began = out / "scratch", time.monotonic()
     plan = preparation.prepared(config, raw / "documents", folder=scratch)
     references = preparation.references(config.duplicates.against, folder=scratch / "references")
-    survivors = curation.judged_documents(plan, raw / "documents", references, folder=scratch / "survivors")
-    curation.publish(config, plan, survivors, raw=raw, out=out)
+    survivors, conversations = curation.judged_here(config, plan, raw, references, out=out)
+    curation.publish(config, survivors, conversations, out=out)
     megabytes = survivors.funnel.seen_bytes / 1e6
     record_measured(out, megabytes_per_second=round(megabytes / (time.monotonic() - began), 2))
 
@@ -53,7 +53,8 @@ def curate_on_cluster(config: CurateConfig, *, raw: Path, out: Path) -> None:
     scratch = out / "scratch"
     plan = preparation.prepared(config, raw / "documents", folder=scratch)
     references = preparation.references(config.duplicates.against, folder=scratch / "references")
+    conversations = curation.judged_conversations(config, plan, raw, out=out)
     survivors = cluster.judged_on_cluster(
         plan, raw / "documents", references, config.executor, folder=scratch / "cluster"
     )
-    curation.publish(config, plan, survivors, raw=raw, out=out)
+    curation.publish(config, survivors, conversations, out=out)

@@ -111,9 +111,8 @@ def speed(label: str, texts: list[str], runs: int) -> None:
     size = megabytes(texts)
     for names in (["basic"], list(FILTERS), ["basic", *FILTERS], ["code"]):
         took = statistics.median(seconds(lambda n=names: ours(texts, n)) for _ in range(runs))
-        print(
-            f"{label:14} {'+'.join(names):56} {size:6.1f} MB {size / took:7.1f} MB/s {1e6 * took / len(texts):8.1f} us/text"
-        )
+        rates = f"{size / took:5.1f} MB/s {1e6 * took / len(texts):7.1f} us a text"
+        print(f"{label:14} {'+'.join(names):56} {size:5.1f} MB {rates}")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hftrain.corpus import batches
-from hftrain.corpus.batches import BATCH_CHARS, Batch, Spans, hash_spans, in_batches, window_starts
+from hftrain.corpus.batches import BATCH_CHARS, Batch, Spans, hash_spans, in_batches, window_hashes_at, window_starts
 
 TEXTS = ["Hello, World! x", "", "  a\n\nb_c Ünï 9 ", "Straße", "\n", "日本 語\u2028x\x1cy"]
 
@@ -65,6 +65,16 @@ def test_windows_stay_within_their_document() -> None:
     assert [batch.said(batch.words, one, one + 2) for one in first] == ["a b c", "b c d", "b c D"]
     assert numbers[1] == numbers[2] and numbers[0] != numbers[1]
     assert window_starts(numpy.array([0, 0, 2]), 3).tolist() == []
+
+
+def test_windows_at_some_places_have_the_numbers_of_all_windows() -> None:
+    batch = Batch(["a b c d e f"])
+    starts = numpy.array([3, 0, 3])
+    assert window_hashes_at(batch.word_hashes_W, starts, 3).tolist() == batch.word_windows(3)[1][starts].tolist()
+
+
+def test_lines_know_their_words() -> None:
+    assert Batch(["a b\n\nc", "", "d e\n"]).line_words.tolist() == [0, 2, 2, 3, 3, 5, 5]
 
 
 def test_no_text_at_all_has_no_spans() -> None:

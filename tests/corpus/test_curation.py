@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hftrain.artifacts import read_json
 from hftrain.corpus import curation, passes
 from hftrain.corpus.curation import first_request
+from hftrain.corpus.curator import Curator
 from hftrain.corpus.funnel import Funnel
 from hftrain.corpus.preparation import prepared, references
 from hftrain.corpus.publishing import check_split
@@ -50,8 +51,8 @@ def curate(folder: Path, documents: Sequence[dict[str, Any]], config: CurationSe
     write_rows(folder / "raw" / "conversations", talks, CONVERSATION_FEATURES)
     plan = prepared(config, folder / "raw" / "documents", folder=folder / "scratch")
     compared = references(config.duplicates.against, folder=folder / "scratch" / "references")
-    survivors = curation.judged_documents(plan, folder / "raw" / "documents", compared, folder=folder / "survivors")
-    curation.publish(config, plan, survivors, raw=folder / "raw", out=folder / "out")
+    survivors, conversations = curation.judged_here(config, plan, folder / "raw", compared, out=folder / "out")
+    curation.publish(config, survivors, conversations, out=folder / "out")
     return read_json(folder / "out" / "funnel.json")["documents"]
 
 
@@ -158,11 +159,10 @@ def test_conversations_are_repaired_and_scrubbed_but_not_judged_as_prose(tmp_pat
 
 
 def test_an_equal_question_is_asked_on_one_side_only(tmp_path: Path) -> None:
-    write_rows(
-        tmp_path / "talks", [talk("Who are you?", "A cat."), talk("WHO  are you?", "A dog.")], CONVERSATION_FEATURES
+    judged = Curator(prepared(LOOSE, None, folder=tmp_path / "scratch")).judge_conversations(
+        [talk("Who are you?", "A cat."), talk("WHO  are you?", "A dog.")]
     )
-    plan = prepared(LOOSE, None, folder=tmp_path / "scratch")
-    keys = [key for key, _ in curation.curated_conversations(plan, tmp_path / "talks", Funnel())]
+    keys = [key for key, _ in curation.curated_conversations([judged], Funnel())]
     assert keys == ["who are you?", "who are you?"]
 
 

@@ -58,7 +58,7 @@ def test_minima_agree_as_often_as_sets_are_similar(count: int) -> None:
     offsets = numpy.arange(sets + 1) * count
     minima = [minhash._minima(offsets, numbers.ravel(), 128) for numbers in (first, second)]
     expected = common / (2 * count - common)
-    # 128,000 draws: a standard error below 0.0014 * the root of 2 for draws of one set, which hang together.
+    # 128,000 draws: the standard error is below 0.0014
     assert abs((minima[0] == minima[1]).mean() - expected) < 0.006
     shared = (minima[0] == minima[1]).reshape(sets, BANDS, 4).all(axis=2).any(axis=1).mean()
     assert abs(shared - found_share(expected, 4)) < 0.06
@@ -71,3 +71,12 @@ def test_bands_have_as_many_rows_as_still_find_the_threshold() -> None:
     assert found_share(1.0, 4) == 1
     with pytest.raises(ValueError, match="not 70"):
         rows_of_bands(70)
+
+
+def test_bands_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = Batch([" ".join(f"w{number}" for number in range(count)) for count in (40, 3, 0, 0, 9, 200, 1, 60, 0)])
+    expected = signatures(batch, 4)
+    for shingle_count, documents in ((1, 9), (50, 9), (1000, 2)):
+        monkeypatch.setattr(minhash, "BLOCK_SHINGLES", shingle_count)
+        monkeypatch.setattr(minhash, "BLOCK_DOCUMENTS", documents)
+        assert (signatures(batch, 4) == expected).all()

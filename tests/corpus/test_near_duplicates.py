@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy
 import pytest
 
-from hftrain.corpus.batches import Batch, in_batches
+from hftrain.corpus.batches import Batch, Integers, in_batches
 from hftrain.corpus.minhash import rows_of_bands, shingles, signatures
 from hftrain.corpus.near_duplicates import Pairs, choose, near_duplicate_pairs
+from hftrain.corpus.shingle_sets import Floats, ShingleSets
 
 INFINITY = float("inf")
 
@@ -86,20 +87,28 @@ def test_who_is_left_out_is_in_no_pair() -> None:
     assert (pairs.first_P.tolist(), pairs.second_P.tolist()) == ([0], [2])
 
 
-def test_many_equal_texts_are_compared_once_each() -> None:
+def test_words_that_a_text_repeats_count_once() -> None:
+    words = " ".join(f"w{number}" for number in range(30))
+    texts = [words, f"{words} {words} {words}"]  # 26 shingles, and 4 more over each of two equal seams
+    pairs = near_duplicate_pairs(bands_of(texts), fetching(texts), 0.7)
+    assert pairs.jaccard_P.tolist() == [26 / 30]
+
+
+def test_many_equal_texts_are_compared_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["the same words over and over again"] * 3000 + ["quite another text with its own words"]
-    asked = []
+    compared = []
+    of_pairs = ShingleSets.jaccard
 
-    def counted(documents: Sequence[int]) -> list[str]:
-        asked.extend(documents)
-        return [texts[document] for document in documents]
+    def counted(sets: ShingleSets, first: Integers, second: Integers) -> Floats:
+        compared.extend(first)
+        return of_pairs(sets, first, second)
 
+    monkeypatch.setattr(ShingleSets, "jaccard", counted)
     preference = numpy.arange(3001) % 2000  # document 1999 is preferred
-    pairs = near_duplicate_pairs(bands_of(texts), counted, 0.7, preference_D=preference)
+    pairs = near_duplicate_pairs(bands_of(texts), fetching(texts), 0.7, preference_D=preference)
     choice = choose(pairs, preference)
     assert set(choice.kept_P.tolist()) == {1999}
-    assert len(choice) == len(pairs) == 2999
-    assert len(asked) == 3000
+    assert len(choice) == len(pairs) == len(compared) == 2999
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -142,6 +151,7 @@ def test_references_never_go_and_are_not_compared_with_each_other() -> None:
     choice = choose(pairs, preference)
     assert choice.dropped_P.tolist() == list(range(20, 30))
     assert set(choice.kept_P.tolist()) == {0}
+    assert list(choose(pairs_of((0, 1, 0.9), (1, 2, 0.8)), numpy.array([INFINITY, INFINITY, 0]))) == [(2, 1, 0.8)]
 
 
 def test_bands_on_disk_give_the_same_pairs(tmp_path: Path) -> None:

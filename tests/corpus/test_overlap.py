@@ -73,6 +73,13 @@ def test_the_first_shared_words_are_shown_to_their_end_and_all_are_counted() -> 
     assert match.runs == 3 + 1
 
 
+def test_the_match_that_is_shown_is_the_first_whatever_its_length() -> None:
+    nine = "a short item of nine words in all, that's it"
+    for text, first in ((f"{nine} {AROUND}{THIRTEEN}", "item 1"), (f"{THIRTEEN} {AROUND}{nine}", "item 0")):
+        [match] = found(text, THIRTEEN, nine)
+        assert (match.origin, match.start, match.runs) == (first, 0, 2)
+
+
 def test_a_long_match_is_cut_for_showing() -> None:
     [match] = found("word " * 500, "word " * 20)
     assert len(match.detail()) < 300
