@@ -1,14 +1,15 @@
 """Boilerplate: lines that many documents of one site begin or end with, such as menus, notices and credits.
 
 A line is boilerplate of a site if it stands among the ``EDGE_LINES`` first or last lines of at least
-``minimum_documents`` of its documents, and of at least ``minimum_share`` of them; it is cut out there, and nowhere
-else: what is said in the middle of many texts, such as "Yes." or the heading of a section, is what they say.
+``minimum_documents`` of its documents, and of at least ``minimum_share`` of them. It is cut out there where it is part
+of an unbroken run of such lines that begins or ends the document, or is ``RUN_LINES`` long, as a menu below a title
+is; and nowhere else: "Yes." in a story, or "Parameters" below the first line of a manual's page, is what they say.
 
 Lines are counted exactly, in two passes: the first writes a number for each line at an edge to disk once the
 memory for them is full, and then counts one part of all numbers at a time.
 
-Source: Text::Identify::BoilerPlate, https://metacpan.org/pod/Text::Identify::BoilerPlate (whole lines, at the
-beginning and end of documents alone); the least count and share are ours.
+Source: Text::Identify::BoilerPlate, https://metacpan.org/pod/Text::Identify::BoilerPlate (whole lines, in runs at the
+beginning and end of documents alone); the counts are ours.
 
 Shape legend: D documents, E lines at edges, K different lines, N sites.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy
+from numpy.typing import NDArray
 
 from hftrain.corpus.batches import Batch, Hashes, Integers, Spans, hash_spans, mixed
 from hftrain.corpus.line_cuts import Cut, without_lines
@@ -29,6 +31,8 @@ from hftrain.errors import ArtifactError
 
 EDGE_LINES = 12
 """Lines with words that are looked at, at either end of a document."""
+
+RUN_LINES = 3
 
 PARTS = 64
 HELD_NUMBERS = 8_000_000
@@ -57,10 +61,10 @@ def site_of(row: Mapping[str, str]) -> Site:
 
 def line_numbers(batch: Batch, sites: Sequence[Site]) -> Hashes:
     """A number for each different line at an edge of each document; equal for equal lines of one site."""
-    lines, documents = _edge_lines(batch, sites)
-    numbers = _numbers(batch, lines, documents, sites)
-    order = numpy.lexsort((numbers, documents))
-    numbers, documents = numbers[order], documents[order]
+    edge = _edge_lines(batch, sites)
+    numbers = _numbers(batch, edge, sites)
+    order = numpy.lexsort((numbers, edge.documents_E))
+    numbers, documents = numbers[order], edge.documents_E[order]
     again = (numbers[1:] == numbers[:-1]) & (documents[1:] == documents[:-1])
     return numbers[numpy.append(True, ~again)[: len(numbers)]]
 
@@ -127,14 +131,14 @@ class Boilerplate:
 
     def cut(self, batch: Batch, sites: Sequence[Site]) -> list[Cut]:
         """The documents without the boilerplate of their sites; one ``Cut`` each."""
-        lines, documents_E = _edge_lines(batch, sites)
-        numbers = _numbers(batch, lines, documents_E, sites)
+        edge = _edge_lines(batch, sites)
+        numbers = _numbers(batch, edge, sites)
         places = numpy.searchsorted(self.lines_K, numbers)
         known = places < len(self.lines_K)
         known[known] = self.lines_K[places[known]] == numbers[known]
         least = [max(self.minimum_documents, self.minimum_share * self.documents.get(site or "", 0)) for site in sites]
-        enough = self.documents_K[places[known]] >= numpy.array(least)[documents_E[known]]
-        return without_lines(batch, lines[known][enough])
+        known[known] = self.documents_K[places[known]] >= numpy.array(least)[edge.documents_E[known]]
+        return without_lines(batch, edge.lines_E[known][_in_runs(edge, known)])
 
     def save(self, folder: Path) -> None:
         """Write it, for ``load`` in other processes; same lines, same bytes."""
@@ -164,25 +168,47 @@ class Boilerplate:
         return cls(lines, counts.astype(numpy.int64), **about)
 
 
-def _edge_lines(batch: Batch, sites: Sequence[Site]) -> tuple[Integers, Integers]:
-    """The lines with words at the edges of documents that have a site, in order, and the document of each."""
+@dataclass(frozen=True)
+class _EdgeLines:
+    """Lines with words at the edges of documents."""
+
+    lines_E: Integers
+    """Places among the lines of the batch, in order."""
+    documents_E: Integers
+    order_E: Integers
+    """Places among the lines with words."""
+    is_outermost_E: NDArray[numpy.bool_]
+    """Whether it is the first or last of its document."""
+
+
+def _edge_lines(batch: Batch, sites: Sequence[Site]) -> _EdgeLines:
     lines = numpy.flatnonzero(numpy.diff(batch.line_words))
     offsets = numpy.searchsorted(lines, batch.lines.offsets)
     documents = numpy.repeat(numpy.arange(len(batch)), numpy.diff(offsets))
-    from_start = numpy.arange(len(lines)) - offsets[documents]
-    from_end = offsets[documents + 1] - 1 - numpy.arange(len(lines))
+    order = numpy.arange(len(lines))
+    from_edge = numpy.minimum(order - offsets[documents], offsets[documents + 1] - 1 - order)
     has_site = numpy.array([site is not None for site in sites], bool)
-    edge = (numpy.minimum(from_start, from_end) < EDGE_LINES) & has_site[documents]
-    return lines[edge], documents[edge]
+    chosen = (from_edge < EDGE_LINES) & has_site[documents]
+    return _EdgeLines(lines[chosen], documents[chosen], order[chosen], from_edge[chosen] == 0)
 
 
-def _numbers(batch: Batch, lines: Integers, documents: Integers, sites: Sequence[Site]) -> Hashes:
+def _in_runs(edge: _EdgeLines, known_E: NDArray[numpy.bool_]) -> NDArray[numpy.bool_]:
+    """Which of the known lines are in a run that is cut."""
+    order, documents = edge.order_E[known_E], edge.documents_E[known_E]
+    begins = numpy.append(True, (numpy.diff(order) != 1) | (numpy.diff(documents) != 0))[: len(order)]
+    runs = numpy.cumsum(begins) - 1
+    is_long = numpy.bincount(runs) >= RUN_LINES
+    is_long |= numpy.bincount(runs, edge.is_outermost_E[known_E], len(is_long)) > 0
+    return is_long[runs]
+
+
+def _numbers(batch: Batch, edge: _EdgeLines, sites: Sequence[Site]) -> Hashes:
     """A number for each line, from its first word to its last, and its document's site."""
-    starts = batch.words.starts_S[batch.line_words[lines]]
-    ends = batch.words.ends_S[batch.line_words[lines + 1] - 1]
+    starts = batch.words.starts_S[batch.line_words[edge.lines_E]]
+    ends = batch.words.ends_S[batch.line_words[edge.lines_E + 1] - 1]
     of_site = {site: _site_number(site) for site in set(sites)}
     site_D = numpy.array([of_site[site] for site in sites], numpy.uint64)
-    return mixed(hash_spans(batch.codes_C, Spans(starts, ends, lines[:0])) + site_D[documents])
+    return mixed(hash_spans(batch.codes_C, Spans(starts, ends, edge.lines_E[:0])) + site_D[edge.documents_E])
 
 
 def _site_number(site: Site) -> int:

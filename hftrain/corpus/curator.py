@@ -143,8 +143,8 @@ class Curator:
         self._drop_languages(sieve)
         self._drop_toxic(sieve)
         self._drop_low_quality(sieve)
+        self._drop_overlapping(sieve)  # before scrubbing: a placeholder would hide the words around it
         self._scrub(sieve)
-        self._drop_overlapping(sieve)
         return self._judged(sieve)
 
     def judge_conversations(self, conversations: Sequence[Row]) -> JudgedConversations:

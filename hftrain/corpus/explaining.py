@@ -18,6 +18,7 @@ from hftrain.corpus.personal_data import DROP, LEAVE
 from hftrain.corpus.preparation import prepared
 from hftrain.corpus.records import Row
 from hftrain.corpus.repair import repair
+from hftrain.corpus.rule_sets import Rule
 from hftrain.corpus.rules import Opinion
 from hftrain.corpus.scrubbing import find
 from hftrain.corpus.settings import CurationSettings, problems_of
@@ -39,6 +40,8 @@ class Finding:
     broken: bool = False
     """Whether the document would be dropped for it."""
     detail: str = ""
+    setting: str = ""
+    """The names of the limits under ``curate.thresholds``."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Explanation:
         for each in self.findings:
             mark = "x" if each.broken else " "
             line = f"{mark} {each.step:{STEP_CHARS}} {each.value:>{VALUE_CHARS}}  {each.needed:{NEEDED_CHARS}}"
-            yield f"{line} {each.detail}".rstrip()
+            yield f"{line} {each.detail or each.setting}".rstrip()
 
 
 def explanations(
@@ -117,7 +120,9 @@ def explain(plan: Plan, row: Row, where: str) -> Explanation:
     text = repair(str(row["text"]))
     batch = Batch([text])
     findings = [*_of_origin(row, plan), *_of_text(str(row["text"]), text)]
-    findings += [_of_rule(opinion) for opinion in rules.explain(text, curator.rules)]
+    sets = [name for name in plan.rules for _ in rules.rule_sets()[name]]
+    opinions = rules.explain(text, curator.rules)
+    findings += [_of_rule(*each) for each in zip(sets, curator.rules, opinions, strict=True)]
     findings += [*_of_language(text, curator, plan), *_of_toxicity(batch, plan), *_of_quality(text, curator, plan)]
     findings += [*_of_personal_data(text, plan), *_of_overlap(batch, curator)]
     return Explanation(where, findings, verdict)
@@ -133,11 +138,12 @@ def _of_text(collected: str, repaired: str) -> Iterator[Finding]:
     yield Finding("bytes after repair", f"{len(repaired.encode()):,}", "", not repaired)
 
 
-def _of_rule(opinion: Opinion) -> Finding:
+def _of_rule(rule_set: str, rule: Rule, opinion: Opinion) -> Finding:
     limits = [f">= {opinion.least:g}" if opinion.least is not None else ""]
     limits.append(f"<= {opinion.most:g}" if opinion.most is not None else "")
     value = "–" if math.isnan(opinion.value) else f"{opinion.value:.4g}"
-    return Finding(opinion.name, value, " ".join(filter(None, limits)), opinion.is_broken, opinion.detail)
+    setting = ", ".join(f"{rule_set}.{name}" for name in (rule.least_name, rule.most_name) if name)
+    return Finding(opinion.name, value, " ".join(filter(None, limits)), opinion.is_broken, opinion.detail, setting)
 
 
 def _of_language(text: str, curator: Curator, plan: Plan) -> Iterator[Finding]:

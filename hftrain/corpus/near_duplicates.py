@@ -209,7 +209,8 @@ class _Search:
 
     def follow_leaders(self) -> None:
         """Compare who was absorbed by a leader that goes with the one for which that leader goes."""
-        while True:
+        # Ends, since the leader of each is a more preferred one from turn to turn.
+        while (self._leader_D >= 0).any():
             choice = choose(self.pairs(), self._preference_D)
             keeper_D = numpy.full(len(self._out_D), -1)
             keeper_D[choice.dropped_P] = choice.kept_P

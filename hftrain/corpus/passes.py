@@ -24,7 +24,8 @@ Piece: TypeAlias = pa.RecordBatch | list[Row]
 
 BATCH_BYTES = 1_000_000
 PROCESSES_FROM_BYTES = 12_000_000
-"""Below, starting other processes (two seconds each) costs more than they save."""
+QUICK_PASS_FROM_BYTES = 200_000_000
+"""Below, starting other processes (seconds each) costs more than they save; for judging, and for counting lines."""
 
 _curator: Curator | None = None
 
@@ -64,10 +65,10 @@ def edge_lines(batches: Iterable[pa.RecordBatch], *, processes: int) -> Iterator
     return in_order(_edge_lines, repacked(batches), prepare=_nothing, arguments=(), processes=processes)
 
 
-def process_count_for(documents: Path) -> int:
-    """How many processes are worth starting for a dataset."""
+def process_count_for(documents: Path, *, from_bytes: int = PROCESSES_FROM_BYTES) -> int:
+    """How many processes are worth starting for a dataset, if they are from so many bytes on."""
     size_bytes = sum(path.stat().st_size for path in documents.glob("*.arrow"))
-    return cpu_count() if size_bytes >= PROCESSES_FROM_BYTES else 1
+    return cpu_count() if size_bytes >= from_bytes else 1
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ def prepared(config: CurationSettings, documents: Path | None, *, folder: Path) 
     if documents is None or config.clean.boilerplate_documents is None:
         return plan
     counts = boilerplate.LineCounts(folder / "lines")
-    for numbers, sites in passes.edge_lines(each_batch(documents), processes=passes.process_count_for(documents)):
+    processes = passes.process_count_for(documents, from_bytes=passes.QUICK_PASS_FROM_BYTES)
+    for numbers, sites in passes.edge_lines(each_batch(documents), processes=processes):
         counts.add(numbers, sites)
     counts.boilerplate(config.clean.boilerplate_documents, config.clean.boilerplate_share).save(folder / "boilerplate")
     return dataclasses.replace(plan, boilerplate=folder / "boilerplate")

@@ -17,7 +17,7 @@ from hftrain.corpus.text_lines import Measure
 
 GOPHER = "Rae et al. 2021, arXiv:2112.11446, table A1"
 C4 = "Raffel et al. 2020, arXiv:1910.10683, section 2.2"
-FINEWEB = "Penedo et al. 2024, arXiv:2406.17557, section 3.5"
+FINEWEB = "Penedo et al. 2024, arXiv:2406.17557"
 STACK = "Kocetkov et al. 2022, arXiv:2211.15533"
 STARCODER = "Li et al. 2023, arXiv:2305.06161"
 STARCODER2 = "Lozhkov et al. 2024, arXiv:2402.19173"

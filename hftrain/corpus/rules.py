@@ -60,8 +60,8 @@ def build(names: Sequence[str], thresholds: Mapping[str, float]) -> list[Rule]:
     found = []
     for name in names:
         for rule in RULE_SETS[name]:
-            least = left.pop(f"{name}.{rule.least_name}", rule.least)
-            most = left.pop(f"{name}.{rule.most_name}", rule.most)
+            least = left.pop(f"{name}.{rule.least_name}", rule.least) if rule.least_name else None
+            most = left.pop(f"{name}.{rule.most_name}", rule.most) if rule.most_name else None
             found.append(replace(rule, least=least, most=most))
     if left:
         unknown = next(iter(left))

@@ -24,16 +24,19 @@ __all__ = [
 ]
 
 
+LEAST_JACCARD = 0.3
+
+
 @dataclass(frozen=True, kw_only=True)
 class CleaningSettings:
     """What is cut out of texts that may stay. Broken Unicode is always repaired."""
 
     boilerplate_documents: int | None = 10
-    """A line that stands in so many documents of one source, and in ``boilerplate_share`` of them, is cut from all.
-    Not set: none is."""
+    """Lines with which so many documents of one web site (else source) begin or end, and ``boilerplate_share`` of
+    them, are cut there: menus, notices, credits. Not set: none are."""
 
-    boilerplate_share: float = 0.05
-    """The share of the source's documents; for menus, notices and credits."""
+    boilerplate_share: float = 0.1
+    """The share of the documents of the site or source, from 0 to 1."""
 
     repeated_paragraph_words: int | None = None
     """A paragraph of so many words or more that came before in the corpus is cut from later documents.
@@ -294,8 +297,12 @@ def _share_problems(config: CurationSettings) -> list[str]:
         for name, value in shares.items()
         if value is not None and not 0 <= value <= 1
     ]
-    if config.duplicates.near_jaccard == 0:
-        problems.append("curate.duplicates.near_jaccard: 0. All texts are that near. Set it to 0.7, or to null.")
+    near = config.duplicates.near_jaccard
+    if near is not None and 0 <= near < LEAST_JACCARD:
+        problems.append(
+            f"curate.duplicates.near_jaccard: {near}. At least {LEAST_JACCARD} is needed: signatures find no others. "
+            "Set it to 0.7 or so, or to null."
+        )
     return problems
 
 

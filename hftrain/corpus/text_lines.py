@@ -47,7 +47,7 @@ def broken_lines(batch: Batch) -> Lines:
     closing = numpy.isin(at, batch.ends_D, assume_unique=True)
     before = numpy.flatnonzero(codes_C[at] == CARRIAGE_RETURN)
     pairs = numpy.zeros(len(at) + 1, numpy.bool_)  # a carriage return and its line feed are one break
-    pairs[before] = (codes_C[at[before] + 1] == LINE_FEED) & ~closing[before + 1]
+    pairs[before] = codes_C[at[before] + 1] == LINE_FEED
     single = numpy.ones(len(at), numpy.bool_)
     single[1:] = ~pairs[: len(at) - 1][: max(0, len(at) - 1)]
     ends = at[single]

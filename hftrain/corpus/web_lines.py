@@ -37,7 +37,7 @@ PLACEHOLDER = "lorem ipsum"
 
 @dataclass(frozen=True)
 class LineVerdict:
-    """What C4 makes of a line: its edited form or None if it goes; whether it condemns the page; its sentences."""
+    """What C4 makes of a line: its edited form, or None if it goes; and whether it condemns the page."""
 
     kept: str | None
     placeholder: bool = False

@@ -150,8 +150,6 @@ def _middle(text: str, held: Tables, special: dict[str, tuple[str, ...]]) -> Seq
             return (text,)
     found, start = [], 0
     for match in held.infixes.finditer(text):
-        if match.start() == 0:
-            continue  # as the reference does: a mark at the beginning stays with what follows
         if match.start() != start:
             found.append(text[start : match.start()])
         found.append(match[0])

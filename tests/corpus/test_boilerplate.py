@@ -14,7 +14,7 @@ MENU = "* Home | About | Contact *"
 
 def page(number: int, middle: str = "") -> str:
     body = "\n".join(f"Line {line} of page {number} is its own." for line in range(40))
-    return f"Title of page {number}\n{MENU}\n\n{body}{middle}\n{body}\nAll rights reserved."
+    return f"{MENU}\nTitle of page {number}\n\n{body}{middle}\n{body}\nAll rights reserved."
 
 
 def counted(texts: Sequence[str], sites: Sequence[str | None], folder: Path, share: float = 0.5) -> Boilerplate:
@@ -32,6 +32,22 @@ def test_lines_that_documents_begin_and_end_with_are_cut(tmp_path: Path) -> None
         assert cut.text == pages[number].replace(f"{MENU}\n", "", 1).removesuffix("\nAll rights reserved.")
         assert (cut.pieces, cut.said) == (2, MENU)
         assert cut.bytes == len(pages[number]) - len(cut.text)
+
+
+def test_a_heading_below_the_first_line_stays_and_a_menu_there_goes(tmp_path: Path) -> None:
+    pages = [
+        f"What number {number} does.\n\nParameters\n\nx: {number}\n\nReturns\nHow it is {number}."
+        for number in range(20)
+    ]
+    assert [cut.text for cut in counted(pages, ["a"] * 20, tmp_path).cut(Batch(pages), ["a"] * 20)] == pages
+    pages = [f"Title {number}\nHome\nAbout\n\nContact\n\nText of page {number}." for number in range(20)]
+    cuts = counted(pages, ["a"] * 20, tmp_path).cut(Batch(pages), ["a"] * 20)
+    assert [cut.text for cut in cuts] == [f"Title {number}\n\nText of page {number}." for number in range(20)]
+
+
+def test_a_page_that_is_nothing_else_becomes_empty(tmp_path: Path) -> None:
+    pages = ["Not found.\nGo home."] * 15
+    assert [cut.text for cut in counted(pages, ["a"] * 15, tmp_path).cut(Batch(pages), ["a"] * 15)] == [""] * 15
 
 
 def test_what_stands_in_the_middle_stays(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_processes_and_batches_make_no_difference(tmp_path: Path, monkeypatch: p
     files = []
     for name, processes, batch_bytes in (("one", 1, 2_000_000), ("two", 2, 300), ("small", 1, 100)):
         monkeypatch.setattr(passes, "BATCH_BYTES", batch_bytes)
-        monkeypatch.setattr(passes, "process_count_for", lambda size, processes=processes: processes)
+        monkeypatch.setattr(passes, "process_count_for", lambda folder, processes=processes, **_: processes)
         (tmp_path / name).mkdir()
         curate(tmp_path / name, rows(*texts))
         out = tmp_path / name / "out"

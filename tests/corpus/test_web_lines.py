@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hftrain.corpus.batches import Batch
@@ -32,7 +32,8 @@ TEXTS = st.lists(st.tuples(st.sampled_from(PARTS), GAPS), max_size=40).map(
 
 
 @given(st.lists(TEXTS, max_size=4))
-@settings(max_examples=200, deadline=None)
+@example(["The end.  . cat sat.", "The cat sat.\n" + "x" * 1001 + " is no word."])
+@settings(max_examples=100, deadline=None)
 def test_the_lines_of_a_batch_are_judged_as_one_by_one(texts: list[str]) -> None:
     found = web_lines(Batch(texts))
     for document, text in enumerate(texts):

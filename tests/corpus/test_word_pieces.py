@@ -1,6 +1,6 @@
 import numpy
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hftrain.corpus import word_pieces
@@ -22,6 +22,7 @@ def by_hand(text: str) -> list[str]:
 
 
 @given(TEXTS)
+@example(["Mr. and Mrs. Bond, co. of Inc. cannot. dont, goin. etc. I. USA. word! Jan."])
 @settings(deadline=None)
 def test_the_words_of_a_batch_are_the_words_of_its_texts(texts: list[str]) -> None:
     assert said(Batch(texts)) == [by_hand(text) for text in texts]
