@@ -15,6 +15,7 @@ from hftrain.corpus.funnel import Funnel
 from hftrain.corpus.settings import CurationSettings
 from hftrain.corpus.storage import CONVERSATION_FEATURES, each_batch, each_row, read_rows
 from hftrain.corpus.survivors import Survivors
+from hftrain.corpus.workers import Workers
 from hftrain.runtime import progress
 
 Row = dict[str, Any]
@@ -32,7 +33,7 @@ class Conversations:
 
 
 def judged_here(
-    config: CurationSettings, plan: Plan, raw: Path, references: Path | None, *, out: Path
+    config: CurationSettings, plan: Plan, raw: Path, references: Path | None, workers: Workers, *, out: Path
 ) -> tuple[Survivors, Conversations]:
     """Judge every row on all processors, the conversations first: these are written to ``out`` at once.
 
@@ -41,16 +42,17 @@ def judged_here(
         plan: The same, ready for judging.
         raw: Holds ``documents`` and ``conversations``.
         references: A dataset of documents that those are compared with, or None.
+        workers: They judge.
         out: The documents that pass lie in ``out/scratch/survivors`` then.
     """
     groups = list(range(0, len(read_rows(raw / "conversations")), CONVERSATIONS_AT_ONCE))
     pieces = chain(_conversation_groups(raw / "conversations"), passes.repacked(each_batch(raw / "documents")))
-    results = passes.judged(pieces, plan, processes=passes.process_count_for(raw / "documents"))
+    results = passes.judged(pieces, plan, workers)
     conversations = write_conversations(config, islice(results, len(groups)), out=out)
     with Survivors(out / "scratch" / "survivors") as survivors:
         if references is not None:
             others = passes.repacked(each_batch(references))
-            for judged in passes.judged(others, plan.for_references(), processes=1):
+            for judged in passes.judged(others, plan.for_references(), Workers(1)):
                 survivors.add_references(judged)
         with progress(total=len(read_rows(raw / "documents")), unit="document", description="curate") as bar:
             for judged in results:
@@ -62,7 +64,7 @@ def judged_here(
 def judged_conversations(config: CurationSettings, plan: Plan, raw: Path, *, out: Path) -> Conversations:
     """Judge the conversations alone, in this process, and write their splits to ``out``."""
     return write_conversations(
-        config, passes.judged(_conversation_groups(raw / "conversations"), plan, processes=1), out=out
+        config, passes.judged(_conversation_groups(raw / "conversations"), plan, Workers(1)), out=out
     )
 
 

@@ -7,6 +7,7 @@ decisions. What can only be known of all documents together (duplicates, mixture
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hftrain.corpus import boilerplate, duplicates, languages, minhash, rules, toxicity, word_lists
+from hftrain.corpus import duplicates, languages, minhash, rules, toxicity, word_lists
+from hftrain.corpus.batches import Batch
+from hftrain.corpus.boilerplate import Boilerplate, site_of
 from hftrain.corpus.exclusions import exclusion
 from hftrain.corpus.funnel import Funnel
 from hftrain.corpus.overlap import OverlapIndex
@@ -24,12 +27,15 @@ from hftrain.corpus.quality import QualityModel
 from hftrain.corpus.repair import repair
 from hftrain.corpus.scrubbing import clean
 from hftrain.corpus.settings import ExclusionSettings, LanguageSettings, ToxicitySettings
-from hftrain.corpus.sieve import Row, Sieve
+from hftrain.corpus.sieve import Broken, Row, Sieve
 from hftrain.corpus.web_lines import c4_lines
 
 EMPTY = "empty"
 EXCLUDED_TEXT = "excluded_text"
 CONTAMINATED = "contaminated"
+
+LARGEST_CHARS = 16_000_000
+"""Five Bibles. Judging takes some 45 bytes of memory a character."""
 
 SURVIVOR_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "text", "source", "license", "meta")] + [("collected_bytes", pa.int64())]
@@ -126,20 +132,21 @@ class Curator:
         self.quality = QualityModel.load(plan.quality) if plan.quality else None
         lists = [Path(entry) for entry in plan.toxicity.word_lists]
         self._listed = word_lists.listed_terms(word_lists.read_terms(lists)) if lists else None
-        self._boilerplate = boilerplate.Boilerplate.load(plan.boilerplate) if plan.boilerplate else None
+        self._boilerplate = Boilerplate.load(plan.boilerplate) if plan.boilerplate else None
 
     def judge(self, documents: pa.RecordBatch) -> Judged:
         """Take a batch of documents (DOCUMENT_FEATURES) through all steps."""
         rows = documents.to_pylist()
         sieve = Sieve(rows, [row["text"] for row in rows], pc.binary_length(documents["text"]).to_pylist())
         sieve.drop([exclusion(rows[place], self._plan.exclude) for place in sieve.left])
+        sieve.drop([_too_large(text) for text in sieve.texts_left()])
         if self._boilerplate:
-            self._cut_boilerplate(sieve)
+            self._cut_boilerplate(sieve, self._boilerplate)
         sieve.change(lambda _, text: repair(text))
         if self._plan.c4_lines:
             sieve.change(lambda _, text: c4_lines(text))
         self._drop_empty(sieve)
-        sieve.drop(rules.judge(sieve.batch(), self.rules))
+        sieve.judge(lambda batch: rules.judge(batch, self.rules))
         self._drop_languages(sieve)
         self._drop_toxic(sieve)
         self._drop_low_quality(sieve)
@@ -170,14 +177,15 @@ class Curator:
     def _follow(self, sieve: Sieve) -> None:
         sieve.change(lambda place, _: as_text(sieve.rows[place]["messages"]))
 
-    def _cut_boilerplate(self, sieve: Sieve) -> None:
-        assert self._boilerplate is not None
-        places = [boilerplate.site_of(sieve.rows[place]) for place in sieve.left]
-        for place, cut in zip(sieve.left, self._boilerplate.cut(sieve.batch(), places), strict=True):
+    def _cut_boilerplate(self, sieve: Sieve, known: Boilerplate) -> None:
+        batch, places = sieve.batch()
+        sites = dict(zip(places, [site_of(sieve.rows[place]) for place in sieve.left], strict=True))
+        cuts = known.cut(batch, [sites.get(number) for number in range(len(batch))])
+        of_place = {place: cuts[number] for place, number in zip(sieve.left, places, strict=True)}
+        for cut in of_place.values():
             if cut.pieces:
                 sieve.funnel.cut_out("boilerplate_lines", cut.pieces, cut.bytes, cut.said)
-                sieve.texts[place] = cut.text
-        sieve.forget()
+        sieve.change(lambda place, _: of_place[place].text)
 
     def _drop_empty(self, sieve: Sieve) -> None:
         sieve.drop([None if text else (EMPTY, "no visible character") for text in sieve.texts_left()])
@@ -192,9 +200,9 @@ class Curator:
 
     def _drop_toxic(self, sieve: Sieve) -> None:
         wanted = self._plan.toxicity
-        sieve.drop(
-            toxicity.judge(
-                sieve.batch(),
+        sieve.judge(
+            lambda batch: toxicity.judge(
+                batch,
                 maximum_score=wanted.maximum_score,
                 minimum_share=wanted.minimum_share,
                 maximum_explicit=wanted.maximum_explicit,
@@ -203,13 +211,14 @@ class Curator:
         )
 
     def _drop_low_quality(self, sieve: Sieve) -> None:
-        if not self.quality:
+        model, least = self.quality, self._plan.minimum_quality
+        if model is None:
             return
-        scores = self.quality.score(sieve.batch())
-        least = self._plan.minimum_quality
-        sieve.drop(
-            [("low_quality", f"score {score:.2f}; {least:g} is needed") if score < least else None for score in scores]
-        )
+
+        def low(score: float) -> Broken:
+            return ("low_quality", f"score {score:.2f}; {least:g} is needed") if score < least else None
+
+        sieve.judge(lambda batch: [low(score) for score in model.score(batch).tolist()])
 
     def _scrub(self, sieve: Sieve) -> None:
         dropped: dict[int, Found] = {}
@@ -240,24 +249,65 @@ class Curator:
 
     def _drop_overlapping(self, sieve: Sieve) -> None:
         for index, reason in self.protected:
-            broken: list[tuple[str, str, int] | None] = [None] * len(sieve.left)
-            for match in index.matches(sieve.batch()):
-                broken[match.document] = (reason, match.detail(), match.start)
-            sieve.drop(broken)
+            sieve.judge(partial(_overlapping, index, reason))
 
     def _judged(self, sieve: Sieve) -> Judged:
-        batch = sieve.batch()
         rows = [
             {**sieve.rows[place], "text": sieve.texts[place], "collected_bytes": sieve.sizes_bytes[place]}
             for place in sieve.left
         ]
+        bands = 0 if self._plan.near_rows is None else minhash.BANDS
+        numbers_DN = numpy.zeros((len(rows), 3 + bands), numpy.uint64)  # key, key, words, bands
+        batch, pairs = sieve.unchanged()
+        here, there = ([pair[side] for pair in pairs] for side in (0, 1))
+        numbers_DN[here] = self._numbers(batch)[there]
+        changed = sorted(set(range(len(rows))) - set(here))
+        numbers_DN[changed] = self._numbers(Batch([rows[number]["text"] for number in changed]))
         return Judged(
             documents=pa.RecordBatch.from_pylist(rows, schema=SURVIVOR_SCHEMA),
             funnel=sieve.funnel,
-            keys_D2=duplicates.exact_keys(batch),
-            bands_DB=None if self._plan.near_rows is None else minhash.signatures(batch, self._plan.near_rows),
-            preference_D=batch.words.counts_D.astype(float),
+            keys_D2=numbers_DN[:, :2],
+            bands_DB=numbers_DN[:, 3:] if bands else None,
+            preference_D=numbers_DN[:, 2].astype(float),
         )
+
+    def _numbers(self, batch: Batch) -> NDArray[numpy.uint64]:
+        """Key, count of words, and bands of each document. Shape (D, 3 + B)."""
+        columns = [duplicates.exact_keys(batch), batch.words.counts_D.astype(numpy.uint64)[:, None]]
+        if self._plan.near_rows is not None:
+            columns.append(minhash.signatures(batch, self._plan.near_rows))
+        return numpy.concatenate(columns, axis=1)
+
+
+def _overlapping(index: OverlapIndex, reason: str, batch: Batch) -> list[Broken]:
+    broken: list[Broken] = [None] * len(batch)
+    for match in index.matches(batch):
+        broken[match.document] = (reason, match.detail(), match.start)
+    return broken
+
+
+def warm_up() -> None:
+    """Load what every curator needs, seconds of work, while nothing else is to be done in this process."""
+    text = "The cat sat on the mat, and it was warm in the sun. "
+    row = {"id": "", "text": text * 10, "source": "", "license": "", "meta": "{}"}
+    languages.known_languages()
+    plan = Plan(
+        rules=tuple(rules.rule_sets()),
+        thresholds={},
+        languages=LanguageSettings(keep=("en",)),
+        toxicity=ToxicitySettings(),
+        exclude=ExclusionSettings(),
+        personal_data={},
+        names_model=None,
+        c4_lines=False,
+        near_rows=4,
+        boilerplate=None,
+        excluded=None,
+        contaminating=None,
+        quality=None,
+        minimum_quality=0,
+    )
+    Curator(plan).judge(pa.RecordBatch.from_pylist([row], schema=SURVIVOR_SCHEMA.remove(5)))
 
 
 def as_text(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -265,5 +315,11 @@ def as_text(messages: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(f"{turn['role']}: {turn['content']}" for turn in messages)
 
 
-def _personal(found: Found | None) -> tuple[str, str, int] | None:
+def _too_large(text: str) -> Broken:
+    if len(text) <= LARGEST_CHARS:
+        return None
+    return "too_large", f"{len(text):,} characters in one document, at most {LARGEST_CHARS:,}; cut it into several"
+
+
+def _personal(found: Found | None) -> Broken:
     return ("personal_data", f"{found.kind} {found.masked}", found.start) if found else None

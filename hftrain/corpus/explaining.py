@@ -23,6 +23,7 @@ from hftrain.corpus.rules import Opinion
 from hftrain.corpus.scrubbing import find
 from hftrain.corpus.settings import CurationSettings, problems_of
 from hftrain.corpus.storage import DOCUMENT_FEATURES
+from hftrain.corpus.workers import Workers
 from hftrain.errors import ConfigError, DataError
 
 STEP_CHARS, VALUE_CHARS, NEEDED_CHARS = 44, 14, 16
@@ -79,7 +80,7 @@ def explanations(
     if problems := problems_of(config):
         raise ConfigError("\n".join(problems))
     with tempfile.TemporaryDirectory() as folder:
-        plan = prepared(config, None, folder=Path(folder))
+        plan = prepared(config, None, Workers(1), folder=Path(folder))
         for where, row in rows_of(file, numbers, text_column=text_column):
             yield explain(plan, row, where)
 

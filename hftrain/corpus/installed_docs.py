@@ -46,8 +46,9 @@ def records_of(
 
 
 def _results(pieces: list[Piece], processes: int) -> Generator[ReadFile, None, None]:
-    for read in workers.in_order(read_files, pieces, prepare=_nothing, arguments=(), processes=processes):
-        yield from read
+    with workers.Workers(processes) as pool:
+        for read in pool.in_order(read_files, pieces):
+            yield from read
 
 
 def read_files(piece: Piece) -> list[ReadFile]:
@@ -72,7 +73,3 @@ def _records(files: Iterator[ReadFile], source: Source, text_column: str) -> Ite
             source.count_broken(file.broken)
         for documented in file.texts:
             yield next(number), {text_column: documented.text, "module": documented.name}
-
-
-def _nothing() -> None:
-    """Workers need no preparation."""

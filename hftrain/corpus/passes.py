@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 from hftrain.corpus import duplicates, near_duplicates
 from hftrain.corpus.batches import BATCH_DOCUMENTS, Batch, Hashes
 from hftrain.corpus.boilerplate import Site, line_numbers, site_of
-from hftrain.corpus.curator import Curator, Judged, JudgedConversations, Plan
+from hftrain.corpus.curator import Curator, Judged, JudgedConversations, Plan, warm_up
 from hftrain.corpus.sieve import Row
 from hftrain.corpus.survivors import Survivors
-from hftrain.corpus.workers import cpu_count, in_order
+from hftrain.corpus.workers import Workers, cpu_count
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
 
@@ -24,10 +25,10 @@ Piece: TypeAlias = pa.RecordBatch | list[Row]
 
 BATCH_BYTES = 1_000_000
 PROCESSES_FROM_BYTES = 12_000_000
-QUICK_PASS_FROM_BYTES = 200_000_000
-"""Below, starting other processes (seconds each) costs more than they save; for judging, and for counting lines."""
+"""Below, starting other processes (seconds each) costs more than they save."""
 
-_curator: Curator | None = None
+_last: tuple[Plan, Curator] | None = None
+"""The curator of this process, and what it was made for."""
 
 
 def repacked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -52,23 +53,28 @@ def repacked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield _joined(waiting)
 
 
-def judged(pieces: Iterable[Piece], plan: Plan, *, processes: int) -> Iterator[Any]:
+def judged(pieces: Iterable[Piece], plan: Plan, workers: Workers) -> Iterator[Any]:
     """What a curator thinks of each batch of documents or list of conversations, in their order.
 
     Yields ``Judged`` and ``JudgedConversations``.
     """
-    return in_order(_judge, pieces, prepare=_prepare, arguments=(plan,), processes=processes)
+    return workers.in_order(partial(_judge, plan), pieces)
 
 
-def edge_lines(batches: Iterable[pa.RecordBatch], *, processes: int) -> Iterator[tuple[Hashes, list[Site]]]:
+def edge_lines(batches: Iterable[pa.RecordBatch], workers: Workers) -> Iterator[tuple[Hashes, list[Site]]]:
     """What ``boilerplate.LineCounts`` adds up, for each batch in their order."""
-    return in_order(_edge_lines, repacked(batches), prepare=_nothing, arguments=(), processes=processes)
+    return workers.in_order(_edge_lines, repacked(batches))
 
 
-def process_count_for(documents: Path, *, from_bytes: int = PROCESSES_FROM_BYTES) -> int:
-    """How many processes are worth starting for a dataset, if they are from so many bytes on."""
+def workers_for(documents: Path) -> Workers:
+    """As many workers as pay for a dataset, loading what every curator needs while they wait."""
+    return Workers(process_count_for(documents), warm_up)
+
+
+def process_count_for(documents: Path) -> int:
+    """How many processes are worth starting for a dataset."""
     size_bytes = sum(path.stat().st_size for path in documents.glob("*.arrow"))
-    return cpu_count() if size_bytes >= from_bytes else 1
+    return cpu_count() if size_bytes >= PROCESSES_FROM_BYTES else 1
 
 
 @dataclass(frozen=True)
@@ -110,24 +116,18 @@ def kept_mask(survivors: Survivors, gone: Iterable[int]) -> NDArray[numpy.bool_]
     return mask
 
 
-def _prepare(plan: Plan) -> None:
-    global _curator
-    _curator = Curator(plan)
-
-
-def _judge(piece: Piece) -> Judged | JudgedConversations:
-    assert _curator is not None
-    return _curator.judge_conversations(piece) if isinstance(piece, list) else _curator.judge(piece)
+def _judge(plan: Plan, piece: Piece) -> Judged | JudgedConversations:
+    global _last
+    if _last is None or _last[0] != plan:
+        _last = plan, Curator(plan)
+    curator = _last[1]
+    return curator.judge_conversations(piece) if isinstance(piece, list) else curator.judge(piece)
 
 
 def _edge_lines(documents: pa.RecordBatch) -> tuple[Hashes, list[Site]]:
     rows = documents.select(["source", "meta"]).to_pylist()
     sites = [site_of(row) for row in rows]
     return line_numbers(Batch(documents["text"].to_pylist()), sites), sites
-
-
-def _nothing() -> None:
-    """What workers need that only count lines."""
 
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -8,19 +8,20 @@ from hftrain.corpus import boilerplate, minhash, passes, personal_data
 from hftrain.corpus.curator import Plan
 from hftrain.corpus.gathering import Gathering
 from hftrain.corpus.overlap import OverlapIndex, protected_texts
-from hftrain.corpus.quality_training import read_examples, train
 from hftrain.corpus.settings import CurationSettings, OverlapSettings, QualitySettings
 from hftrain.corpus.storage import DOCUMENT_FEATURES, each_batch, write_rows
+from hftrain.corpus.workers import Workers
 from hftrain.errors import DataError
 from hftrain.runtime import log
 
 
-def prepared(config: CurationSettings, documents: Path | None, *, folder: Path) -> Plan:
+def prepared(config: CurationSettings, documents: Path | None, workers: Workers, *, folder: Path) -> Plan:
     """Make all that the settings ask for, in ``folder``.
 
     Args:
         config: What is asked.
         documents: The dataset that will be judged: its lines are counted. None counts none.
+        workers: They count them.
         folder: Made; the plan names what lies in it.
 
     Raises:
@@ -48,8 +49,7 @@ def prepared(config: CurationSettings, documents: Path | None, *, folder: Path) 
     if documents is None or config.clean.boilerplate_documents is None:
         return plan
     counts = boilerplate.LineCounts(folder / "lines")
-    processes = passes.process_count_for(documents, from_bytes=passes.QUICK_PASS_FROM_BYTES)
-    for numbers, sites in passes.edge_lines(each_batch(documents), processes=processes):
+    for numbers, sites in passes.edge_lines(each_batch(documents), workers):
         counts.add(numbers, sites)
     counts.boilerplate(config.clean.boilerplate_documents, config.clean.boilerplate_share).save(folder / "boilerplate")
     return dataclasses.replace(plan, boilerplate=folder / "boilerplate")
@@ -94,6 +94,8 @@ def _index(field: str, entries: Sequence[str], settings: OverlapSettings, folder
 def _quality(settings: QualitySettings, folder: Path) -> Path | None:
     if settings.examples is None:
         return None
+    from hftrain.corpus.quality_training import read_examples, train  # brings scipy.stats: a second
+
     examples = read_examples(
         Path(settings.examples),
         text=settings.text_column,

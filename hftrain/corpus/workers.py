@@ -6,7 +6,8 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from hftrain.runtime import end_with_parent
 
@@ -22,35 +23,48 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_order(
-    work: Callable[[Piece], Result],
-    pieces: Iterable[Piece],
-    *,
-    prepare: Callable[..., None],
-    arguments: tuple[Any, ...],
-    processes: int,
-) -> Iterator[Result]:
-    """Yield ``work(piece)`` for each piece, in their order, whatever the number of processes.
+class Workers:
+    """A context manager: some processes, or with one this process alone."""
 
-    Args:
-        work: A function of a module, not of another function: workers import it.
-        pieces: Read as they are needed.
-        prepare: Called with ``arguments`` once in each process before its first piece.
-        arguments: What can be pickled.
-        processes: With 1, everything happens in this process.
-    """
-    if processes == 1:
-        prepare(*arguments)
-        yield from map(work, pieces)
-        return
-    # Not by fork: torch and Arrow have threads, of which a fork keeps the locks alone.
-    context = multiprocessing.get_context("spawn")
-    waiting: deque[Future[Result]] = deque()
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(prepare, arguments)) as pool:
+    def __init__(self, processes: int, warm_up: Callable[[], None] | None = None) -> None:
+        """Start them at once.
+
+        Args:
+            processes: How many; 1 starts none.
+            warm_up: What each does while it waits for its first piece, such as loading what it will need.
+        """
+        self._processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+        if processes > 1:
+            # Not by fork: torch and Arrow have threads, of which a fork keeps the locks alone.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(warm_up,))
+            self._pool.submit(os.getpid)  # starts them all
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def in_order(self, work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
+        """Yield ``work(piece)`` for each piece, in their order, whatever the number of processes.
+
+        Args:
+            work: A function of a module, not of another function: workers import it.
+            pieces: Read as they are needed.
+        """
+        if self._pool is None:
+            yield from map(work, pieces)
+            return
+        waiting: deque[Future[Result]] = deque()
         try:
             for piece in pieces:
-                waiting.append(pool.submit(work, piece))
-                if len(waiting) > AHEAD * processes:
+                waiting.append(self._pool.submit(work, piece))
+                if len(waiting) > AHEAD * self._processes:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -59,7 +73,8 @@ def in_order(
                 future.cancel()
 
 
-def _begin(prepare: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _begin(warm_up: Callable[[], Any] | None) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it ends its workers
-    prepare(*arguments)
+    if warm_up:
+        warm_up()

@@ -29,12 +29,13 @@ def curate(config: CurateConfig, *, raw: Path, out: Path) -> None:
     Raises:
         DataError: Nothing is left, or one of the splits is empty.
     """
-    from hftrain.corpus import curation, preparation
+    from hftrain.corpus import curation, passes, preparation
 
     scratch, began = out / "scratch", time.monotonic()
-    plan = preparation.prepared(config, raw / "documents", folder=scratch)
-    references = preparation.references(config.duplicates.against, folder=scratch / "references")
-    survivors, conversations = curation.judged_here(config, plan, raw, references, out=out)
+    with passes.workers_for(raw / "documents") as workers:
+        plan = preparation.prepared(config, raw / "documents", workers, folder=scratch)
+        references = preparation.references(config.duplicates.against, folder=scratch / "references")
+        survivors, conversations = curation.judged_here(config, plan, raw, references, workers, out=out)
     curation.publish(config, survivors, conversations, out=out)
     megabytes = survivors.funnel.seen_bytes / 1e6
     record_measured(out, megabytes_per_second=round(megabytes / (time.monotonic() - began), 2))
@@ -48,10 +49,11 @@ def curate_on_cluster(config: CurateConfig, *, raw: Path, out: Path) -> None:
         ConfigError: The executor's arguments are not its own, or ``duplicates.against`` is set.
         DataError: Nothing is left, or one of the splits is empty.
     """
-    from hftrain.corpus import cluster, curation, preparation
+    from hftrain.corpus import cluster, curation, passes, preparation
 
     scratch = out / "scratch"
-    plan = preparation.prepared(config, raw / "documents", folder=scratch)
+    with passes.workers_for(raw / "documents") as workers:
+        plan = preparation.prepared(config, raw / "documents", workers, folder=scratch)
     references = preparation.references(config.duplicates.against, folder=scratch / "references")
     conversations = curation.judged_conversations(config, plan, raw, out=out)
     survivors = cluster.judged_on_cluster(

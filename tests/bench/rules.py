@@ -21,7 +21,7 @@ from datatrove.pipeline.filters import (
 )
 
 from hftrain.corpus import word_pieces
-from hftrain.corpus.batches import Batch, in_batches
+from hftrain.corpus.batches import in_batches
 from hftrain.corpus.rules import build, explain, judge
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--reference-mb", type=float, default=4)
     parser.add_argument("--runs", type=int, default=3)
     asked = parser.parse_args()
-    judge(Batch(["Warm up: tables are made once."]), build(["basic", *FILTERS, "code"], {}))
+    explain("Warm up: tables are made once.", build(["basic", *FILTERS, "code"], {}))
     GopherQualityFilter().filter(Document(text="Warm up.", id="0"))
     compare("books and documentation", documents(asked.reference_mb), asked.runs)
     compare("web, stories, tweets, languages", mixed(every=20), asked.runs)

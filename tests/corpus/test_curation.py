@@ -25,6 +25,7 @@ from hftrain.corpus.settings import (
     ShareSettings,
 )
 from hftrain.corpus.storage import CONVERSATION_FEATURES, DOCUMENT_FEATURES, read_rows, write_rows
+from hftrain.corpus.workers import Workers
 from hftrain.errors import DataError
 
 LOOSE = CurationSettings(
@@ -49,9 +50,12 @@ def curate(folder: Path, documents: Sequence[dict[str, Any]], config: CurationSe
     """The account of documents; train and heldout lie in ``folder/out``."""
     write_rows(folder / "raw" / "documents", documents, DOCUMENT_FEATURES)
     write_rows(folder / "raw" / "conversations", talks, CONVERSATION_FEATURES)
-    plan = prepared(config, folder / "raw" / "documents", folder=folder / "scratch")
-    compared = references(config.duplicates.against, folder=folder / "scratch" / "references")
-    survivors, conversations = curation.judged_here(config, plan, folder / "raw", compared, out=folder / "out")
+    with passes.workers_for(folder / "raw" / "documents") as workers:
+        plan = prepared(config, folder / "raw" / "documents", workers, folder=folder / "scratch")
+        compared = references(config.duplicates.against, folder=folder / "scratch" / "references")
+        survivors, conversations = curation.judged_here(
+            config, plan, folder / "raw", compared, workers, out=folder / "out"
+        )
     curation.publish(config, survivors, conversations, out=folder / "out")
     return read_json(folder / "out" / "funnel.json")["documents"]
 
@@ -130,7 +134,7 @@ def test_processes_and_batches_make_no_difference(tmp_path: Path, monkeypatch: p
     files = []
     for name, processes, batch_bytes in (("one", 1, 2_000_000), ("two", 2, 300), ("small", 1, 100)):
         monkeypatch.setattr(passes, "BATCH_BYTES", batch_bytes)
-        monkeypatch.setattr(passes, "process_count_for", lambda folder, processes=processes, **_: processes)
+        monkeypatch.setattr(passes, "process_count_for", lambda folder, processes=processes: processes)
         (tmp_path / name).mkdir()
         curate(tmp_path / name, rows(*texts))
         out = tmp_path / name / "out"
@@ -159,7 +163,7 @@ def test_conversations_are_repaired_and_scrubbed_but_not_judged_as_prose(tmp_pat
 
 
 def test_an_equal_question_is_asked_on_one_side_only(tmp_path: Path) -> None:
-    judged = Curator(prepared(LOOSE, None, folder=tmp_path / "scratch")).judge_conversations(
+    judged = Curator(prepared(LOOSE, None, Workers(1), folder=tmp_path / "scratch")).judge_conversations(
         [talk("Who are you?", "A cat."), talk("WHO  are you?", "A dog.")]
     )
     keys = [key for key, _ in curation.curated_conversations([judged], Funnel())]

@@ -9,40 +9,35 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hftrain.corpus.workers import in_order
+from hftrain.corpus.workers import Workers
 
 SCRIPT = """
 import os, pathlib, sys, time
-from hftrain.corpus.workers import in_order
+from hftrain.corpus.workers import Workers
 
-def prepare(folder):
-    pathlib.Path(folder, f"{os.getpid()}.pid").touch()
+def warm_up():
+    pathlib.Path(os.environ["PIDS"], f"{os.getpid()}.pid").touch()
 
 def work(number):
     time.sleep(60)
 
 if __name__ == "__main__":
-    list(in_order(work, range(4), prepare=prepare, arguments=(sys.argv[1],), processes=2))
+    with Workers(2, warm_up) as workers:
+        list(workers.in_order(work, range(4)))
 """
-
-_factor = 0
-
-
-def prepare(factor: int) -> None:
-    global _factor
-    _factor = factor
 
 
 def work(number: int) -> tuple[int, int]:
     if number < 0:
         raise ValueError(f"{number} is not wanted")
     time.sleep(0.02 * (number % 3))  # later pieces are done before earlier ones
-    return number * _factor, os.getpid()
+    return number * 10, os.getpid()
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_results_are_in_the_order_of_the_pieces(processes: int) -> None:
-    found = list(in_order(work, range(20), prepare=prepare, arguments=(10,), processes=processes))
+    with Workers(processes) as workers:
+        found = list(workers.in_order(work, range(20)))
     assert [value for value, _ in found] == [10 * number for number in range(20)]
     assert (os.getpid() in {process for _, process in found}) == (processes == 1)
 
@@ -55,20 +50,20 @@ def test_pieces_are_read_as_they_are_needed() -> None:
             read.append(number)
             yield number
 
-    results = in_order(work, pieces(), prepare=prepare, arguments=(1,), processes=2)
-    next(results)
-    assert len(read) < 10
-    results.close()
+    with Workers(2) as workers:
+        next(workers.in_order(work, pieces()))
+        assert len(read) < 10
 
 
 def test_a_failure_of_a_worker_is_raised_here() -> None:
-    with pytest.raises(ValueError, match="-1 is not wanted"):
-        list(in_order(work, [1, -1, 2], prepare=prepare, arguments=(1,), processes=2))
+    with Workers(2) as workers, pytest.raises(ValueError, match="-1 is not wanted"):
+        list(workers.in_order(work, [1, -1, 2]))
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     (tmp_path / "pool.py").write_text(SCRIPT)
-    parent = subprocess.Popen([sys.executable, str(tmp_path / "pool.py"), str(tmp_path)])
+    environment = {**os.environ, "PIDS": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "pool.py")], env=environment)
     while len(pids := list(tmp_path.glob("*.pid"))) < 2:
         assert parent.poll() is None
         time.sleep(0.05)
