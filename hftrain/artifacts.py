@@ -92,13 +92,16 @@ class Order:
         return self.out.with_name(self.out.name + ".replaced")
 
 
-def stage(*, makes: str, reads: Sequence[str] = (), every_process: bool = False) -> Callable[[Body], Stage]:
+def stage(
+    *, makes: str, reads: Sequence[str] = (), every_process: bool = False, uses_torch: bool = True
+) -> Callable[[Body], Stage]:
     """Turn a body that fills a folder into a stage that skips, resumes, locks and publishes.
 
     Args:
         makes: Kind of the artifact. Another stage that reads this kind accepts no other.
         reads: Kinds of the inputs; each is a keyword argument of the body, a folder.
         every_process: Whether all processes of a launch run the body (training), or rank 0 alone.
+        uses_torch: Whether the body does; if not, it is spared the seconds of importing it.
     """
 
     def decorate(body: Body) -> Stage:
@@ -113,7 +116,7 @@ def stage(*, makes: str, reads: Sequence[str] = (), every_process: bool = False)
             order = Order(name, makes, config, {key: Path(inputs[key]) for key in reads}, Path(out))
             with _held(order):
                 if _on_main(lambda: _prepare(order, body.__module__)):
-                    _perform(order, body, every_process)
+                    _perform(order, body, every_process, uses_torch)
             return order.out
 
         return run
@@ -210,11 +213,11 @@ def _ready_partial(order: Order, key: str, request: Mapping[str, Any]) -> None:
     )
 
 
-def _perform(order: Order, body: Body, every_process: bool) -> None:
+def _perform(order: Order, body: Body, every_process: bool, uses_torch: bool) -> None:
     began = time.monotonic()
     if every_process or runtime.is_main_process():
         runtime.forget_peak_memory()
-        runtime.seed_everything(order.config.seed or 0)
+        runtime.seed_everything(order.config.seed or 0, uses_torch=uses_torch)
         body(order.config, **order.inputs, out=order.partial)
     runtime.wait_for_everyone()
     if runtime.is_main_process():

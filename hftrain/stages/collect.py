@@ -63,7 +63,7 @@ class CollectConfig(StageConfig):
         return problems
 
 
-@stage(makes="raw")
+@stage(makes="raw", uses_torch=False)
 def collect(config: CollectConfig, *, out: Path) -> None:
     """Write ``documents/``, ``conversations/`` and ``sources.jsonl`` to ``out``.
 

@@ -22,17 +22,19 @@ class CurateConfig(StageConfig, settings.CurationSettings):
         return settings.problems_of(self)
 
 
-@stage(makes="corpus", reads=("raw",))
+@stage(makes="corpus", reads=("raw",), uses_torch=False)
 def curate(config: CurateConfig, *, raw: Path, out: Path) -> None:
     """Write the splits of documents and conversations to ``out``, and the account of all drops.
 
     Raises:
         DataError: Nothing is left, or one of the splits is empty.
     """
-    from hftrain.corpus import curation, passes, preparation
+    from hftrain.corpus import warming
 
     scratch, began = out / "scratch", time.monotonic()
-    with passes.workers_for(raw / "documents") as workers:
+    with warming.workers_for(raw / "documents") as workers:
+        from hftrain.corpus import curation, preparation
+
         plan = preparation.prepared(config, raw / "documents", workers, folder=scratch)
         references = preparation.references(config.duplicates.against, folder=scratch / "references")
         survivors, conversations = curation.judged_here(config, plan, raw, references, workers, out=out)
@@ -41,7 +43,7 @@ def curate(config: CurateConfig, *, raw: Path, out: Path) -> None:
     record_measured(out, megabytes_per_second=round(megabytes / (time.monotonic() - began), 2))
 
 
-@stage(makes="corpus", reads=("raw",))
+@stage(makes="corpus", reads=("raw",), uses_torch=False)
 def curate_on_cluster(config: CurateConfig, *, raw: Path, out: Path) -> None:
     """The same by the executor of ``config.executor``: on many machines that see one file system.
 
@@ -49,10 +51,10 @@ def curate_on_cluster(config: CurateConfig, *, raw: Path, out: Path) -> None:
         ConfigError: The executor's arguments are not its own, or ``duplicates.against`` is set.
         DataError: Nothing is left, or one of the splits is empty.
     """
-    from hftrain.corpus import cluster, curation, passes, preparation
+    from hftrain.corpus import cluster, curation, preparation, warming
 
     scratch = out / "scratch"
-    with passes.workers_for(raw / "documents") as workers:
+    with warming.workers_for(raw / "documents") as workers:
         plan = preparation.prepared(config, raw / "documents", workers, folder=scratch)
     references = preparation.references(config.duplicates.against, folder=scratch / "references")
     conversations = curation.judged_conversations(config, plan, raw, out=out)

@@ -1,5 +1,6 @@
-"""How fast the whole of curation is, and how its time and memory grow: every rule set, language, toxicity, personal
-data, overlap with benchmarks, near-duplicates.
+"""How fast the whole of curation is, and how its time and memory grow.
+
+Asked for: the published rule sets, language, toxicity, personal data, overlap with two benchmarks, near-duplicates.
 
     python tests/bench/curation.py [MEGABYTES ...]        default: 5 50
 
@@ -28,9 +29,9 @@ from hftrain.stages.curate import CurateConfig, curate
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SETTINGS = {
-    "rules": ["gopher_quality", "gopher_repetition", "c4", "fineweb", "basic"],
+    "rules": ["gopher_quality", "gopher_repetition", "c4", "fineweb"],
     "languages": {"keep": ["en"]},
-    "overlap": {"against": [str(DATA / "eval-core"), str(DATA / "eval-mmlu-truthfulqa")]},
+    "overlap": {"against": [str(DATA / "eval-core" / "gsm8k.jsonl.gz"), str(DATA / "eval-code")]},
 }
 LOOK_EVERY_SECONDS = 0.5
 REPLACED_ONE_IN = 20

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hftrain.artifacts import read_json
-from hftrain.corpus import curation, passes
+from hftrain.corpus import curation, passes, warming
 from hftrain.corpus.curation import first_request
 from hftrain.corpus.curator import Curator
 from hftrain.corpus.funnel import Funnel
@@ -50,7 +50,7 @@ def curate(folder: Path, documents: Sequence[dict[str, Any]], config: CurationSe
     """The account of documents; train and heldout lie in ``folder/out``."""
     write_rows(folder / "raw" / "documents", documents, DOCUMENT_FEATURES)
     write_rows(folder / "raw" / "conversations", talks, CONVERSATION_FEATURES)
-    with passes.workers_for(folder / "raw" / "documents") as workers:
+    with warming.workers_for(folder / "raw" / "documents") as workers:
         plan = prepared(config, folder / "raw" / "documents", workers, folder=folder / "scratch")
         compared = references(config.duplicates.against, folder=folder / "scratch" / "references")
         survivors, conversations = curation.judged_here(
@@ -134,7 +134,7 @@ def test_processes_and_batches_make_no_difference(tmp_path: Path, monkeypatch: p
     files = []
     for name, processes, batch_bytes in (("one", 1, 2_000_000), ("two", 2, 300), ("small", 1, 100)):
         monkeypatch.setattr(passes, "BATCH_BYTES", batch_bytes)
-        monkeypatch.setattr(passes, "process_count_for", lambda folder, processes=processes: processes)
+        monkeypatch.setattr(warming, "process_count_for", lambda folder, processes=processes: processes)
         (tmp_path / name).mkdir()
         curate(tmp_path / name, rows(*texts))
         out = tmp_path / name / "out"

@@ -83,3 +83,8 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, content: bytes | 
         path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         word_lists.read_terms([path])
+
+
+def test_placeholders_are_no_explicit_terms() -> None:
+    batch = Batch(["Converts a mask from /xx format to xxx.xxx.xxx.xxx"])
+    assert explicit_terms(batch, ["en"]).counts_D.tolist() == [0]
