@@ -33,7 +33,7 @@ from hftrain.corpus.curator import Curator, Plan
 from hftrain.corpus.minhash import BANDS, NO_SHINGLE, SHINGLE_WORDS
 from hftrain.corpus.passes import repacked
 from hftrain.corpus.settings import ExecutorSettings
-from hftrain.corpus.storage import each_batch
+from hftrain.corpus.storage import RowWriter, each_batch
 from hftrain.corpus.survivors import Survivors, read_judged, write_judged
 from hftrain.errors import ConfigError
 from hftrain.runtime import log
@@ -91,7 +91,13 @@ class JudgeDocuments(PipelineStep):
 
 
 def judged_on_cluster(
-    plan: Plan, documents: Path, references: Path | None, executor: ExecutorSettings, *, folder: Path
+    plan: Plan,
+    documents: Path,
+    references: Path | None,
+    executor: ExecutorSettings,
+    *,
+    dropped: RowWriter,
+    folder: Path,
 ) -> Survivors:
     """Judge every document by an executor; what passes lies in ``folder`` then, with candidates for duplicates.
 
@@ -114,7 +120,7 @@ def judged_on_cluster(
             input_folder=str(folder / "signatures"), output_folder=str(folder / "buckets"), config=minhash
         )
         run_to_end(_executor(executor, [buckets], BANDS, folder / "logs" / "buckets"))
-    return _gathered(folder, has_bands=plan.near_rows is not None)
+    return _gathered(folder, dropped, has_bands=plan.near_rows is not None)
 
 
 def run_to_end(executor: PipelineExecutor) -> None:
@@ -135,7 +141,7 @@ def _executor(settings: ExecutorSettings, steps: list[PipelineStep], tasks: int,
         ) from error
 
 
-def _gathered(folder: Path, *, has_bands: bool) -> Survivors:
+def _gathered(folder: Path, dropped: RowWriter, *, has_bands: bool) -> Survivors:
     places: dict[tuple[int, int], int] = {}
     counts: Counter[int] = Counter()
     with Survivors(folder / "survivors") as survivors:
@@ -146,6 +152,7 @@ def _gathered(folder: Path, *, has_bands: bool) -> Survivors:
                 places[rank, counts[rank]] = place
                 counts[rank] += 1
             (survivors.add_references if is_reference else survivors.add)(judged)
+            dropped.write_all(survivors.funnel.take_drops())
         if has_bands:
             survivors.set_bands(_columns(folder / "buckets", places, len(survivors)))
     return survivors

@@ -13,7 +13,15 @@ from hftrain.corpus.curator import JudgedConversations, Plan, as_text
 from hftrain.corpus.duplicates import SeenTexts, comparison_form
 from hftrain.corpus.funnel import Funnel
 from hftrain.corpus.settings import CurationSettings
-from hftrain.corpus.storage import CONVERSATION_FEATURES, each_batch, each_row, read_rows
+from hftrain.corpus.storage import (
+    CONVERSATION_FEATURES,
+    DROPPED_FEATURES,
+    RowWriter,
+    each_batch,
+    each_row,
+    read_rows,
+    write_rows,
+)
 from hftrain.corpus.survivors import Survivors
 from hftrain.corpus.workers import Workers
 from hftrain.runtime import progress
@@ -32,8 +40,20 @@ class Conversations:
     funnel: Funnel
 
 
+def dropped_rows(out: Path) -> RowWriter:
+    """Takes a row for each document that goes, with its reason."""
+    return RowWriter(out / "dropped", DROPPED_FEATURES)
+
+
 def judged_here(
-    config: CurationSettings, plan: Plan, raw: Path, references: Path | None, workers: Workers, *, out: Path
+    config: CurationSettings,
+    plan: Plan,
+    raw: Path,
+    references: Path | None,
+    workers: Workers,
+    *,
+    dropped: RowWriter,
+    out: Path,
 ) -> tuple[Survivors, Conversations]:
     """Judge every row on all processors, the conversations first: these are written to ``out`` at once.
 
@@ -43,6 +63,7 @@ def judged_here(
         raw: Holds ``documents`` and ``conversations``.
         references: A dataset of documents that those are compared with, or None.
         workers: They judge.
+        dropped: Takes the documents that go.
         out: The documents that pass lie in ``out/scratch/survivors`` then.
     """
     groups = list(range(0, len(read_rows(raw / "conversations")), CONVERSATIONS_AT_ONCE))
@@ -57,6 +78,7 @@ def judged_here(
         with progress(total=len(read_rows(raw / "documents")), unit="document", description="curate") as bar:
             for judged in results:
                 survivors.add(judged)
+                dropped.write_all(survivors.funnel.take_drops())
                 bar.update(judged.funnel.seen)
     return survivors, conversations
 
@@ -68,7 +90,9 @@ def judged_conversations(config: CurationSettings, plan: Plan, raw: Path, *, out
     )
 
 
-def publish(config: CurationSettings, survivors: Survivors, conversations: Conversations, *, out: Path) -> None:
+def publish(
+    config: CurationSettings, survivors: Survivors, conversations: Conversations, *, dropped: RowWriter, out: Path
+) -> None:
     """Resolve duplicates, write the documents' splits to ``out``, and the account of everything that went in.
 
     Raises:
@@ -83,6 +107,7 @@ def publish(config: CurationSettings, survivors: Survivors, conversations: Conve
         mixture=config.mixture,
         paragraph_words=config.clean.repeated_paragraph_words,
     )
+    dropped.write_all(survivors.funnel.take_drops())
     account = {"documents": survivors.funnel.as_json(), "conversations": conversations.funnel.as_json()}
     write_json(out / "funnel.json", account)  # before the checks: their messages send the reader there
     check_split = functools.partial(publishing.check_split, account=out / "funnel.json")
@@ -104,6 +129,7 @@ def write_conversations(
         CONVERSATION_FEATURES,
         config.conversations_heldout_share,
     )
+    write_rows(out / "conversations" / "dropped", funnel.take_drops(), DROPPED_FEATURES)
     return Conversations(rows, funnel)
 
 

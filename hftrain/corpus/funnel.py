@@ -69,6 +69,8 @@ class Funnel:
         self.cut: dict[str, Counter[str]] = {}
         """Pieces cut out of texts that went on: name -> documents, pieces, bytes."""
         self._cut_said: dict[str, list[str]] = {}
+        self.drops: list[dict[str, str]] = []
+        """Every drop since they were last taken from here: id, source, rule, detail."""
         self._seen: dict[str, Tally] = {}
         self._dropped: dict[tuple[str, str], Tally] = {}
         self._kept: dict[str, Tally] = {}
@@ -112,6 +114,9 @@ class Funnel:
             start: Where in the text; an example shows the text around it, personal data replaced.
         """
         self._dropped.setdefault((rule, self._known(row["source"])), Tally()).add(1, size_bytes)
+        if "'" in detail or '"' in detail:  # it says something of the text
+            detail, _ = scrub(detail, DEFAULT_KINDS)
+        self.drops.append({"id": row["id"], "source": row["source"], "rule": rule, "detail": detail})
         examples = self._examples.setdefault(rule, Examples())
         if examples.wants(row["id"]):
             begin = max(0, start - EXAMPLE_CHARS // 3) if start > EXAMPLE_CHARS // 2 else 0
@@ -121,7 +126,7 @@ class Funnel:
                     "id": row["id"],
                     "source": row["source"],
                     "text": ("…" if begin else "") + shown,
-                    "detail": scrub(detail, DEFAULT_KINDS)[0],
+                    "detail": detail,
                 }
             )
 
@@ -135,6 +140,7 @@ class Funnel:
 
     def add(self, other: Self) -> None:
         """Add another account, of other rows."""
+        self.drops += other.drops
         self.kept_as_bytes += other.kept_as_bytes
         self.scrubbed += other.scrubbed
         for name, counts in other.cut.items():
@@ -149,6 +155,11 @@ class Funnel:
         for rule, examples in other._examples.items():
             for example in examples.rows:
                 self._examples.setdefault(rule, Examples()).add(example)
+
+    def take_drops(self) -> list[dict[str, str]]:
+        """The drops that were not taken yet; memory need not hold them."""
+        taken, self.drops = self.drops, []
+        return taken
 
     def top_reasons(self, count: int = 3) -> str:
         """The rules that dropped most, for a message."""
@@ -193,6 +204,7 @@ class Funnel:
             "kept": {source: tally.as_json() for source, tally in self._kept.items()},
             "dropped": [[*key, tally.as_json()] for key, tally in self._dropped.items()],
             "examples": {rule: examples.rows for rule, examples in self._examples.items()},
+            "drops": self.drops,
         }
 
     @classmethod
@@ -202,6 +214,7 @@ class Funnel:
         funnel.kept_as_bytes = parts["kept_as_bytes"]
         funnel.scrubbed = Counter(parts["scrubbed"])
         funnel.cut = {name: Counter(counts) for name, counts in parts["cut"].items()}
+        funnel.drops = list(parts["drops"])
         funnel._cut_said = dict(parts["cut_said"])
         funnel._seen = {source: Tally(**tally) for source, tally in parts["seen"].items()}
         funnel._kept = {source: Tally(**tally) for source, tally in parts["kept"].items()}

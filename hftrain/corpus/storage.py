@@ -37,6 +37,9 @@ CONVERSATION_FEATURES = Features(
 )
 """One conversation a row, in the shape that chat templates and TRL read."""
 
+DROPPED_FEATURES = Features({name: Value("string") for name in ("id", "source", "rule", "detail")})
+"""A row that curation took out, the rule that did, and what was wrong with it."""
+
 STATE_FILE = "state.json"
 DATA_FILE = "data-00000-of-00001.arrow"
 BATCH_ROWS = 1024
@@ -129,6 +132,11 @@ class RowWriter:
         self._batch_chars += sum(map(_size_chars, row.values()))
         if len(self._batch) == BATCH_ROWS or self._batch_chars >= BATCH_CHARS:
             self._flush()
+
+    def write_all(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Add rows."""
+        for row in rows:
+            self.write(row)
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
         """Add rows that are Arrow already; columns that this writer does not have are left out."""

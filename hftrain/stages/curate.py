@@ -37,8 +37,11 @@ def curate(config: CurateConfig, *, raw: Path, out: Path) -> None:
 
         plan = preparation.prepared(config, raw / "documents", workers, folder=scratch)
         references = preparation.references(config.duplicates.against, folder=scratch / "references")
-        survivors, conversations = curation.judged_here(config, plan, raw, references, workers, out=out)
-    curation.publish(config, survivors, conversations, out=out)
+        with curation.dropped_rows(out) as dropped:
+            survivors, conversations = curation.judged_here(
+                config, plan, raw, references, workers, dropped=dropped, out=out
+            )
+            curation.publish(config, survivors, conversations, dropped=dropped, out=out)
     megabytes = survivors.funnel.seen_bytes / 1e6
     record_measured(out, megabytes_per_second=round(megabytes / (time.monotonic() - began), 2))
 
@@ -58,7 +61,8 @@ def curate_on_cluster(config: CurateConfig, *, raw: Path, out: Path) -> None:
         plan = preparation.prepared(config, raw / "documents", workers, folder=scratch)
     references = preparation.references(config.duplicates.against, folder=scratch / "references")
     conversations = curation.judged_conversations(config, plan, raw, out=out)
-    survivors = cluster.judged_on_cluster(
-        plan, raw / "documents", references, config.executor, folder=scratch / "cluster"
-    )
-    curation.publish(config, survivors, conversations, out=out)
+    with curation.dropped_rows(out) as dropped:
+        survivors = cluster.judged_on_cluster(
+            plan, raw / "documents", references, config.executor, dropped=dropped, folder=scratch / "cluster"
+        )
+        curation.publish(config, survivors, conversations, dropped=dropped, out=out)

@@ -53,10 +53,12 @@ def curate(folder: Path, documents: Sequence[dict[str, Any]], config: CurationSe
     with warming.workers_for(folder / "raw" / "documents") as workers:
         plan = prepared(config, folder / "raw" / "documents", workers, folder=folder / "scratch")
         compared = references(config.duplicates.against, folder=folder / "scratch" / "references")
-        survivors, conversations = curation.judged_here(
-            config, plan, folder / "raw", compared, workers, out=folder / "out"
-        )
-    curation.publish(config, survivors, conversations, out=folder / "out")
+        out = folder / "out"
+        with curation.dropped_rows(out) as lost:
+            survivors, conversations = curation.judged_here(
+                config, plan, folder / "raw", compared, workers, dropped=lost, out=out
+            )
+            curation.publish(config, survivors, conversations, dropped=lost, out=out)
     return read_json(folder / "out" / "funnel.json")["documents"]
 
 
@@ -81,6 +83,8 @@ def test_a_document_is_repaired_judged_scrubbed_and_compared(tmp_path: Path) -> 
         f"the text of {document_id(texts[0])}, which is kept"
     )
     assert account["scrubbed"] == {"email": 1}
+    gone = {row["id"]: (row["rule"], row["detail"]) for row in read_rows(tmp_path / "out" / "dropped")}
+    assert gone[document_id("No.")] == ("too_few_words", "1 words (at least 2)") and len(gone) == 3
     assert account["kept_as_bytes"] == sum(len(text.encode()) for text in kept(tmp_path))
 
 
