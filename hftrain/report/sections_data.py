@@ -14,9 +14,10 @@ from hftrain.report.numbers import (
     size_in_bytes,
 )
 from hftrain.report.parts import Options, facts, figure, figures
-from hftrain.report.reading import Artifact, as_list, at
+from hftrain.report.reading import Artifact, as_list, as_mapping, at
 
 MOST_SOURCES = 200
+SOURCE_COLUMNS = ("source", "licence", "rows", "size", "encoding", "passed over", "version or digest")
 
 
 def collected(raw: Artifact, options: Options) -> Markup:
@@ -30,6 +31,8 @@ def collected(raw: Artifact, options: Options) -> Markup:
             clip(row.get("license"), 40),
             count(row.get("documents")),
             size_in_bytes(row.get("bytes")),
+            clip(row.get("encoding") or "", 20),
+            _passed_over(row),
             _known_as(row),
         )
         for row in largest
@@ -48,13 +51,19 @@ def collected(raw: Artifact, options: Options) -> Markup:
             ),
             fold(
                 f"The {len(rows)} largest of {len(sources)} sources" if len(rows) < len(sources) else "All sources",
-                table(("source", "licence", "rows", "size", "version or digest"), rows, numeric_from=2),
+                table(SOURCE_COLUMNS, rows, numeric_from=2),
             )
             if rows
             else None,
             *(note(clip(row.get("name"), 80), ": ", clip(row.get("unreadable"), 200)) for row in unread[:5]),
         ]
     )
+
+
+def _passed_over(row: Mapping[str, Any]) -> str:
+    """What of a source was not read on purpose, by reason."""
+    reasons = as_mapping(row.get("passed_over"))
+    return ", ".join(f"{clip(reason, 40)} {count(number)}" for reason, number in sorted(reasons.items()))
 
 
 def tokenizer(made: Artifact, options: Options) -> Markup:
