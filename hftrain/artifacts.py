@@ -101,7 +101,7 @@ def stage(
         makes: Kind of the artifact. Another stage that reads this kind accepts no other.
         reads: Kinds of the inputs; each is a keyword argument of the body, a folder.
         every_process: Whether all processes of a launch run the body (training), or rank 0 alone.
-        uses_torch: Whether the body does; if not, it is spared the seconds of importing it.
+        uses_torch: Whether torch is imported and seeded.
     """
 
     def decorate(body: Body) -> Stage:
@@ -273,8 +273,7 @@ def _swap(order: Order) -> None:
 
 
 def _headline(folder: Path) -> str:
-    path = folder / "summary.json"
-    numbers = read_json(path) if path.exists() else {}
+    numbers = read_json(path) if (path := folder / "summary.json").exists() else {}
     shown = [
         f"{name} {value:,.4g}" if isinstance(value, float) else f"{name} {value:,}"
         for name, value in numbers.items()

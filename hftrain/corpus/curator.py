@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from hftrain.corpus import duplicates, languages, minhash, rules, toxicity, word_lists
 from hftrain.corpus.batches import Batch
 from hftrain.corpus.boilerplate import Boilerplate, site_of
-from hftrain.corpus.exclusions import exclusion
+from hftrain.corpus.exclusions import ExclusionSettings, exclusion
 from hftrain.corpus.funnel import Funnel
 from hftrain.corpus.overlap import OverlapIndex
 from hftrain.corpus.personal_data import Found
 from hftrain.corpus.quality import QualityModel
 from hftrain.corpus.repair import repair
 from hftrain.corpus.scrubbing import clean
-from hftrain.corpus.settings import ExclusionSettings, LanguageSettings, ToxicitySettings
+from hftrain.corpus.settings import LanguageSettings, ToxicitySettings
 from hftrain.corpus.sieve import Broken, Row, Sieve
 from hftrain.corpus.web_lines import c4_lines
 
@@ -284,30 +284,6 @@ def _overlapping(index: OverlapIndex, reason: str, batch: Batch) -> list[Broken]
     for match in index.matches(batch):
         broken[match.document] = (reason, match.detail(), match.start)
     return broken
-
-
-def warm_up() -> None:
-    """Load what every curator needs, seconds of work, while nothing else is to be done in this process."""
-    text = "The cat sat on the mat, and it was warm in the sun. "
-    row = {"id": "", "text": text * 10, "source": "", "license": "", "meta": "{}"}
-    languages.known_languages()
-    plan = Plan(
-        rules=tuple(rules.rule_sets()),
-        thresholds={},
-        languages=LanguageSettings(keep=("en",)),
-        toxicity=ToxicitySettings(),
-        exclude=ExclusionSettings(),
-        personal_data={},
-        names_model=None,
-        c4_lines=False,
-        near_rows=4,
-        boilerplate=None,
-        excluded=None,
-        contaminating=None,
-        quality=None,
-        minimum_quality=0,
-    )
-    Curator(plan).judge(pa.RecordBatch.from_pylist([row], schema=SURVIVOR_SCHEMA.remove(5)))
 
 
 def as_text(messages: Sequence[Mapping[str, Any]]) -> str:

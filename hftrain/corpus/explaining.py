@@ -21,7 +21,8 @@ from hftrain.corpus.repair import repair
 from hftrain.corpus.rule_sets import Rule
 from hftrain.corpus.rules import Opinion
 from hftrain.corpus.scrubbing import find
-from hftrain.corpus.settings import CurationSettings, problems_of
+from hftrain.corpus.settings import CurationSettings
+from hftrain.corpus.settings_checks import problems_of
 from hftrain.corpus.storage import DOCUMENT_FEATURES
 from hftrain.corpus.workers import Workers
 from hftrain.errors import ConfigError, DataError

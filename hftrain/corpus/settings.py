@@ -1,28 +1,10 @@
 """What can be asked of curation: the nested parts of its section. Imports nothing heavy."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from hftrain.corpus.accounts import digest_or_reason
 from hftrain.corpus.exclusions import ExclusionSettings
-from hftrain.errors import ConfigError
-from hftrain.files import digest_folder
-
-__all__ = [
-    "CleaningSettings",
-    "DuplicateSettings",
-    "ExclusionSettings",
-    "ExecutorSettings",
-    "LanguageSettings",
-    "MixtureSettings",
-    "OverlapSettings",
-    "QualitySettings",
-    "ShareSettings",
-    "ToxicitySettings",
-]
-
 
 LEAST_JACCARD = 0.3
 
@@ -224,100 +206,3 @@ class CurationSettings:
             for rule_set, values in self.thresholds.items()
             for name, value in values.items()
         }
-
-
-def problems_of(config: CurationSettings) -> list[str]:
-    """What can be seen to be wrong without work, each as full sentences."""
-    from hftrain.corpus import personal_data
-
-    problems = _share_problems(config)
-    if config.rules != CurationSettings.rules or config.thresholds:
-        from hftrain.corpus import rules  # brings numpy
-
-        try:
-            rules.build(config.rules, config.flat_thresholds())
-        except ConfigError as error:
-            problems.append(f"curate.{error}")
-    problems += config.exclude.problems("curate.exclude")
-    problems += _unknown("curate.personal_data", config.personal_data, personal_data.KINDS)
-    problems += [
-        f"curate.personal_data.{kind}: {action!r}. Needed: {', '.join(personal_data.ACTIONS)}. Mend the word."
-        for kind, action in config.personal_data.items()
-        if action not in personal_data.ACTIONS
-    ]
-    asked = [kind for kind in personal_data.ENTITY_PLACEHOLDERS if config.personal_data.get(kind, "leave") != "leave"]
-    if asked and not config.names_model:
-        problems.append(
-            f"curate.personal_data: {' and '.join(asked)} need a model of names. Set curate.names_model to a spaCy "
-            "pipeline that you have installed, such as en_core_web_sm."
-        )
-    for field_name, entries in _named(config).items():
-        problems += _missing(f"curate.{field_name}", entries)
-    return problems
-
-
-def outside_of(config: CurationSettings) -> dict[str, str]:
-    """Digests of the files and folders that the settings name: name, the last two parts of a long one -> digest."""
-    found = {}
-    for entry in [entry for entries in _named(config).values() for entry in entries]:
-        path = Path(entry)
-        name = Path(*path.parts[1:][-2:]).as_posix() if path.is_absolute() else path.as_posix()
-        found[name] = digest_folder(path) if path.is_dir() else digest_or_reason(path)
-    return found
-
-
-def _named(config: CurationSettings) -> dict[str, tuple[str, ...]]:
-    """The files and folders that the settings name, by setting."""
-    return {
-        "overlap.against": config.overlap.against,
-        "overlap.excluded": config.overlap.excluded,
-        "duplicates.against": config.duplicates.against,
-        "toxicity.word_lists": config.toxicity.word_lists,
-        "quality.examples": (config.quality.examples,) if config.quality.examples else (),
-    }
-
-
-def _share_problems(config: CurationSettings) -> list[str]:
-    problems = [
-        f"curate.{name}: {getattr(config, name)}. A share above 0 and below 1 is "
-        "needed: both splits are used. Set it to 0.05 or so."
-        for name in ("heldout_share", "conversations_heldout_share")
-        if not 0 < getattr(config, name) < 1
-    ]
-    shares = {
-        "clean.boilerplate_share": config.clean.boilerplate_share,
-        "languages.minimum_score": config.languages.minimum_score,
-        "quality.minimum_score": config.quality.minimum_score,
-        "toxicity.maximum_score": config.toxicity.maximum_score,
-        "toxicity.minimum_share": config.toxicity.minimum_share,
-        "duplicates.near_jaccard": config.duplicates.near_jaccard,
-    }
-    problems += [
-        f"curate.{name}: {value}. A share from 0 to 1 is needed. Mend the number."
-        for name, value in shares.items()
-        if value is not None and not 0 <= value <= 1
-    ]
-    near = config.duplicates.near_jaccard
-    if near is not None and 0 <= near < LEAST_JACCARD:
-        problems.append(
-            f"curate.duplicates.near_jaccard: {near}. At least {LEAST_JACCARD} is needed: signatures find no others. "
-            "Set it to 0.7 or so, or to null."
-        )
-    return problems
-
-
-def _unknown(section: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
-    listed = ", ".join(known)
-    return [
-        f"{section}: {name!r} is not known. Needed: any of {listed}. Mend the name, or leave it out."
-        for name in names
-        if name not in listed.split(", ")
-    ]
-
-
-def _missing(section: str, entries: Iterable[str]) -> list[str]:
-    return [
-        f"{section}: {entry} does not exist (looked in {Path.cwd()}). A file or folder is needed. Mend the path."
-        for entry in entries
-        if not Path(entry).exists()
-    ]

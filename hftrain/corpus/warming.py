@@ -24,6 +24,28 @@ def workers_for(documents: Path) -> Workers:
 
 
 def _warm_up() -> None:
-    from hftrain.corpus import curator
+    """Let a curator of everything judge one text: what it loads for that, seconds of work, is loaded."""
+    import pyarrow as pa
 
-    curator.warm_up()
+    from hftrain.corpus import curator, exclusions, languages, rules, settings
+
+    languages.known_languages()
+    plan = curator.Plan(
+        rules=tuple(rules.rule_sets()),
+        thresholds={},
+        languages=settings.LanguageSettings(keep=("en",)),
+        toxicity=settings.ToxicitySettings(),
+        exclude=exclusions.ExclusionSettings(),
+        personal_data={},
+        names_model=None,
+        c4_lines=False,
+        near_rows=4,
+        boilerplate=None,
+        excluded=None,
+        contaminating=None,
+        quality=None,
+        minimum_quality=0,
+    )
+    text = "The cat sat on the mat, and it was warm in the sun. " * 10
+    row = {"id": "", "text": text, "source": "", "license": "", "meta": "{}"}
+    curator.Curator(plan).judge(pa.RecordBatch.from_pylist([row]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hftrain.artifacts import record_measured, stage
 from hftrain.config import StageConfig
-from hftrain.corpus import settings
+from hftrain.corpus import settings, settings_checks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,11 +15,11 @@ class CurateConfig(StageConfig, settings.CurationSettings):
 
     def outside(self) -> dict[str, str]:
         """Digests of the files that the settings name."""
-        return settings.outside_of(self)
+        return settings_checks.outside_of(self)
 
     def problems(self) -> list[str]:
         """Shares outside 0 to 1, names that nobody knows, files that are not there."""
-        return settings.problems_of(self)
+        return settings_checks.problems_of(self)
 
 
 @stage(makes="corpus", reads=("raw",), uses_torch=False)
