@@ -1,6 +1,7 @@
 """From raw documents to the splits: order of the steps, what is counted, and that parts make no difference."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from hftrain.artifacts import read_json
 from hftrain.corpus import curation, passes, warming
+from hftrain.corpus import curator as curator_module
 from hftrain.corpus.curation import first_request
 from hftrain.corpus.curator import Curator
+from hftrain.corpus.exclusions import ExclusionSettings
 from hftrain.corpus.funnel import Funnel
 from hftrain.corpus.preparation import prepared, references
 from hftrain.corpus.publishing import check_split
@@ -22,6 +25,7 @@ from hftrain.corpus.settings import (
     CurationSettings,
     DuplicateSettings,
     MixtureSettings,
+    QualitySettings,
     ShareSettings,
 )
 from hftrain.corpus.storage import CONVERSATION_FEATURES, DOCUMENT_FEATURES, read_rows, write_rows
@@ -121,6 +125,67 @@ def test_a_mixture_leaves_out_and_repeats(tmp_path: Path) -> None:
     assert by_source["web/a"] == pytest.approx(2 * books / 3, abs=1)
     assert dropped(account)["not_in_mixture"] == 2
     assert account["in"] == account["kept"] + sum(dropped(account).values()) == 30
+
+
+def test_lines_that_most_documents_of_a_source_end_with_are_cut(tmp_path: Path) -> None:
+    texts = [f"{text}\nAll rights reserved, by the cat." for text in OTHERS]
+    config = dataclasses.replace(LOOSE, clean=CleaningSettings(boilerplate_documents=10, boilerplate_share=0.5))
+    account = curate(tmp_path, [*rows(*texts[:20], source="cats"), *rows(*texts[20:25], source="dogs")], config)
+    assert sorted(kept(tmp_path)) == sorted([*OTHERS[:20], *texts[20:25]])
+    cut = account["cut"]["boilerplate_lines"]
+    assert (cut["documents"], cut["pieces"], cut["examples"]) == (20, 20, ["All rights reserved, by the cat."])
+
+
+def test_a_paragraph_that_came_before_is_cut_and_what_was_nothing_else_goes(tmp_path: Path) -> None:
+    said = "This very long paragraph was said once before, and it need not be said again by anybody at all."
+    texts = [f"{OTHERS[0]}\n{said}", f"{OTHERS[1]}\n{said}\n{OTHERS[2]}", *OTHERS[3:]]
+    texts.append(f"{said}\n{OTHERS[0]}")
+    clean = CleaningSettings(boilerplate_documents=None, repeated_paragraph_words=12)
+    config = dataclasses.replace(LOOSE, clean=clean, duplicates=DuplicateSettings(near_jaccard=None))
+    account = curate(tmp_path, rows(*texts), config)
+    assert texts[0] in kept(tmp_path) and f"{OTHERS[1]}\n{OTHERS[2]}" in kept(tmp_path)
+    assert account["cut"]["repeated_paragraphs"]["pieces"] == 1
+    assert dropped(account) == {"only_repeated_paragraphs": 1}
+
+
+def test_lines_of_web_pages_go_where_that_is_asked(tmp_path: Path) -> None:
+    page = f"{OTHERS[0]}\nMenu Home About\n{OTHERS[1]}"
+    clean = CleaningSettings(boilerplate_documents=None, c4_lines=True)
+    curate(tmp_path, rows(page, *OTHERS[2:]), dataclasses.replace(LOOSE, clean=clean))
+    assert f"{OTHERS[0]}\n{OTHERS[1]}" in kept(tmp_path)
+
+
+def test_a_classifier_learns_from_examples_what_to_drop(tmp_path: Path) -> None:
+    examples = [{"text": OTHERS[number % 30] + " Indeed.", "label": 1} for number in range(40)]
+    examples += [{"text": "buy now!!! click here " * (3 + number % 5), "label": 0} for number in range(40)]
+    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in examples))
+    config = dataclasses.replace(
+        LOOSE, rules=(), thresholds={}, quality=QualitySettings(examples=str(tmp_path / "labels.jsonl"))
+    )
+    account = curate(tmp_path, rows(*OTHERS, "buy now!!! click here buy now!!! click here and here"), config)
+    assert dropped(account) == {"low_quality": 1}
+
+
+def test_what_a_row_says_of_itself_can_exclude_it(tmp_path: Path) -> None:
+    documents = rows(*OTHERS)
+    documents[0]["license"] = "GPL-3.0-only"
+    documents[1]["meta"] = json.dumps({"url": "https://www.example.com/a"})
+    exclude = ExclusionSettings(deny_licenses=("GPL*",), deny_domains=("example.com",))
+    account = curate(tmp_path, documents, dataclasses.replace(LOOSE, exclude=exclude))
+    assert dropped(account) == {"excluded_license": 1, "excluded_domain": 1}
+
+
+def test_personal_data_can_drop_a_document_and_is_shown_nowhere(tmp_path: Path) -> None:
+    config = dataclasses.replace(LOOSE, personal_data={"email": "drop"})
+    account = curate(tmp_path, rows(*OTHERS, "Please write to ann@iki.fi about the cat."), config)
+    assert dropped(account) == {"personal_data": 1}
+    assert "ann@iki.fi" not in json.dumps(account) + json.dumps(list(read_rows(tmp_path / "out" / "dropped")))
+
+
+def test_a_document_that_is_too_large_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curator_module, "LARGEST_CHARS", 1000)
+    account = curate(tmp_path, rows(*OTHERS, " ".join(OTHERS)))
+    assert dropped(account) == {"too_large": 1}
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
