@@ -16,7 +16,7 @@ import numpy
 from hftrain.corpus import character_marks
 from hftrain.corpus.batches import LETTER, Batch, Hashes, Integers
 from hftrain.corpus.character_marks import marks
-from hftrain.corpus.known_hashes import KnownHashes
+from hftrain.corpus.known_words import KnownWords
 from hftrain.corpus.text_lines import Flags, Floats, Lines, broken_lines, came_before, feed_lines, share, stripped, sums
 from hftrain.corpus.word_pieces import word_pieces
 
@@ -278,17 +278,15 @@ def _ends_with_ellipsis(batch: Batch, lines: Lines) -> Flags:
 
 
 @cache
-def _known_stop_words(any_case: bool) -> KnownHashes:
-    """The stop words; in any case, all their spellings in small and capital letters, word by word."""
-    if not any_case:
-        return KnownHashes(STOP_WORDS)
-    return KnownHashes(["".join(letters) for word in STOP_WORDS for letters in _spellings(word)])
-
-
-@cache
-def _words_of_spellings() -> Integers:
-    """The stop word of each of its spellings. Shape (spellings,)."""
-    return numpy.repeat(numpy.arange(len(STOP_WORDS)), [2 ** len(word) for word in STOP_WORDS])
+def _known_stop_words(any_case: bool) -> tuple[KnownWords, Integers]:
+    """The stop words, in any case all their spellings in small and capital letters; and the word of each spelling."""
+    spellings = [
+        ("".join(letters), number)
+        for number, word in enumerate(STOP_WORDS)
+        for letters in (_spellings(word) if any_case else [word])
+    ]
+    order = numpy.argsort(Batch([" ".join(text for text, _ in spellings)]).chunk_hashes_K)
+    return KnownWords.of_chunks([text for text, _ in spellings]), numpy.array([n for _, n in spellings])[order]
 
 
 def _spellings(word: str) -> Iterator[tuple[str, ...]]:
@@ -297,9 +295,9 @@ def _spellings(word: str) -> Iterator[tuple[str, ...]]:
 
 def _stop_words(hashes: Hashes, offsets: Integers, *, any_case: bool) -> Integers:
     """How many different stop words are among the words of each document."""
-    places, words = _known_stop_words(any_case).find(hashes)
-    if any_case:
-        words = _words_of_spellings()[words]
+    known, word_of_spelling = _known_stop_words(any_case)
+    places, spellings = known.find(hashes)
+    words = word_of_spelling[spellings]
     said = [numpy.diff(numpy.searchsorted(places[words == word], offsets)) > 0 for word in range(len(STOP_WORDS))]
     counted: Integers = numpy.sum(said, axis=0)
     return counted

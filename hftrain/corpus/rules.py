@@ -126,20 +126,6 @@ def explain(text: str, rules: Sequence[Rule]) -> list[Opinion]:
     return opinions
 
 
-def standard_rules(
-    *,
-    minimum_words: int,
-    minimum_stop_words: int,
-    minimum_wordlike_share: float,
-    maximum_code_share: float,
-    maximum_repeated_share: float,
-    maximum_triple_share: float,
-) -> list[Rule]:
-    """The set ``basic`` with these thresholds."""
-    given = {f"basic.{name}": value for name, value in locals().items()}
-    return build(["basic"], given)
-
-
 def _values(batch: Batch, rule: Rule, asked_D: Flags) -> Floats:
     """The measured numbers; where the rule's bound clears a text, the bound."""
     if rule.bound is None or rule.least is not None:
@@ -188,6 +174,5 @@ __all__ = [
     "first_reason",
     "judge",
     "rule_sets",
-    "standard_rules",
     "threshold_names",
 ]

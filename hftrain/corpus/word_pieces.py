@@ -14,7 +14,7 @@ import numpy
 
 from hftrain.corpus.batches import Batch, Hashes, Integers, Spans
 from hftrain.corpus.character_marks import ODD, marks
-from hftrain.corpus.known_hashes import KnownHashes
+from hftrain.corpus.known_words import KnownWords
 from hftrain.corpus.text_lines import Flags, hash_scattered
 from hftrain.corpus.word_splitting import pieces, tables
 
@@ -155,16 +155,18 @@ def _learn(
 
 
 @cache
-def _contractions() -> KnownHashes:
+def _contractions() -> KnownWords:
     """The special cases that are letters alone and yet several words, such as ``cannot``."""
     special = tables().special.items()
-    return KnownHashes([text for text, parts in special if text.isascii() and text.isalpha() and len(parts) > 1])
+    return KnownWords.of_chunks(
+        [text for text, parts in special if text.isascii() and text.isalpha() and len(parts) > 1]
+    )
 
 
 @cache
-def _ended_special_cases() -> KnownHashes:
+def _ended_special_cases() -> KnownWords:
     """The special cases that end with a mark that others lose, such as ``Mr.``."""
-    return KnownHashes([text for text in tables().special if text[-1] in MARKS])
+    return KnownWords.of_chunks([text for text in tables().special if text[-1] in MARKS])
 
 
 @cache

@@ -24,3 +24,9 @@ def test_a_word_that_shares_only_its_lowest_bits_is_not_taken_for_it() -> None:
 
 def test_a_batch_without_words_has_none() -> None:
     assert not len(known(["cat"]).find(Batch(["", "..."]).word_hashes_W)[0])
+
+
+def test_chunks_are_known_with_their_case_and_marks() -> None:
+    chunks = Batch(["of all the things", "The of, of"]).chunk_hashes_K
+    positions, _ = KnownWords.of_chunks(["the", "of"]).find(chunks)
+    assert positions.tolist() == [0, 2, 6]

@@ -16,14 +16,7 @@ LONG = "the of and to " * 10  # 40 words, 130 characters between white space
 
 
 def standard() -> list[rules.Rule]:
-    return rules.standard_rules(
-        minimum_words=10,
-        minimum_stop_words=1,
-        minimum_wordlike_share=0.7,
-        maximum_code_share=0.08,
-        maximum_repeated_share=0.5,
-        maximum_triple_share=0.25,
-    )
+    return rules.build(["basic"], {})
 
 
 @pytest.mark.parametrize(
