@@ -142,6 +142,9 @@ def _console_parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--config", type=Path, metavar="FILE", help="the run's YAML file (default: the defaults)")
     explain.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as curate.rules=[c4]")
+    explain.add_argument(
+        "--text-column", metavar="NAME", help="the field of a row that holds the text (default: FILE's)"
+    )
     explain.add_argument("--json", action="store_true", help="a line of JSON for each document")
     chat = command("chat", _chat, "talk to a model of a run, token by token")
     chat.add_argument("run", type=Path, help="a run's folder, or a model's")
@@ -177,13 +180,14 @@ def _plan(options: argparse.Namespace) -> None:
 def _explain(options: argparse.Namespace) -> None:
     import json
 
-    from hftrain.config import load_config
+    from hftrain.config import load_section
     from hftrain.corpus.explaining import explanations
-    from hftrain.stages.flow import FlowConfig
+    from hftrain.stages.collect import CollectConfig
+    from hftrain.stages.curate import CurateConfig
 
-    config = load_config(FlowConfig, options.config, options.set)
-    rows = options.row or [1]
-    for found in explanations(config.curate, options.file, rows, text_column=config.collect.text_column):
+    text_column = options.text_column or load_section(CollectConfig, "collect", options.config).text_column
+    curate = load_section(CurateConfig, "curate", options.config, options.set)
+    for found in explanations(curate, options.file, options.row or [1], text_column=text_column):
         if options.json:
             print(json.dumps(found.as_json(), ensure_ascii=False))
         else:
