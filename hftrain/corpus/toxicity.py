@@ -38,7 +38,8 @@ WINDOW_WORDS = 50
 of 25, 40, 50, 75, 100 and 150 words these find most toxic comments among others at the least cost in books."""
 
 EXPLICIT_COUNT = 3
-"""So many explicit terms at least: one or two are let pass however short the text is."""
+"""So many different explicit terms at least: one or two are let pass however short the text is, and however often a
+fable says them."""
 
 UNSURE_SCORE = 0.5
 """Up to here a text that is taken for another language may still be English: slang often is."""
@@ -98,7 +99,7 @@ def judge(
             are passed over: the few words that the model takes for English decide there.
         minimum_share: The share of a document's windows that must be toxic; 0: one is enough.
         maximum_explicit: Terms of the packaged lists among a thousand words, above which a document with
-            ``EXPLICIT_COUNT`` of them is ``explicit``. None: the lists are not asked.
+            ``EXPLICIT_COUNT`` different ones is ``explicit``. None: the lists are not asked.
         listed: The user's own terms, of which no document may hold one.
     """
     broken: list[tuple[str, str, int] | None] = [None] * len(batch)
@@ -110,7 +111,9 @@ def judge(
         members = Batch([batch.texts[place] for place in places])
         found = explicit_terms(members, [code for code, _ in identify(members.texts)])
         for member in _places(found):
-            detail = too_many_terms(found, member, minimum_count=EXPLICIT_COUNT, maximum=maximum_explicit)
+            detail = too_many_terms(
+                found, member, minimum_count=EXPLICIT_COUNT, maximum=maximum_explicit, minimum_kinds=EXPLICIT_COUNT
+            )
             if detail and not broken[places[member]]:
                 broken[places[member]] = ("explicit", detail, int(found.first_chars_D[member]))
     if maximum_score is not None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy
 
-from hftrain.corpus.batches import Batch, Hashes, Integers, window_hashes
+from hftrain.corpus.batches import Batch, Hashes, Integers, window_hashes, window_hashes_at
 from hftrain.corpus.known_words import KnownWords
 from hftrain.errors import DataError
 
@@ -54,6 +54,9 @@ class Found:
     counts_D: Integers
     """Terms, each as often as it stands there; a term inside a longer one counts too."""
 
+    kinds_D: Integers
+    """Different terms."""
+
     words_D: Integers
     first: tuple[str, ...]
     """The first term found in each document, as it stands there; empty where there is none."""
@@ -66,7 +69,9 @@ class Found:
         return PER_WORDS * int(self.counts_D[document]) / max(1, int(self.words_D[document]))
 
 
-def too_many_terms(found: Found, document: int, *, minimum_count: int, maximum: float) -> str | None:
+def too_many_terms(
+    found: Found, document: int, *, minimum_count: int, maximum: float, minimum_kinds: int = 1
+) -> str | None:
     """What listed terms say against a document, or None.
 
     Args:
@@ -74,9 +79,10 @@ def too_many_terms(found: Found, document: int, *, minimum_count: int, maximum: 
         document: Its place there.
         minimum_count: Fewer terms are let pass however short the text is.
         maximum: So many terms among a thousand words are let pass.
+        minimum_kinds: Fewer different terms are let pass: a fable says "cock" and "ass" throughout.
     """
     count, per_thousand = int(found.counts_D[document]), found.per_thousand(document)
-    if count < minimum_count or per_thousand <= maximum:
+    if count < minimum_count or found.kinds_D[document] < minimum_kinds or per_thousand <= maximum:
         return None
     return f"{count} terms, {per_thousand:.1f} among {PER_WORDS} words; first {found.first[document]!r}"
 
@@ -84,13 +90,16 @@ def too_many_terms(found: Found, document: int, *, minimum_count: int, maximum: 
 def find_terms(batch: Batch, terms: Terms) -> Found:
     """Look for the terms of a list in all documents of a batch; case is not told apart."""
     offsets, hashes = batch.words.offsets, batch.word_hashes_W
-    counts = numpy.zeros(len(batch), numpy.int64)
+    counts, kinds = numpy.zeros((2, len(batch)), numpy.int64)
     first = [("", 0)] * len(batch)
     starts = terms.first_words.find(hashes)[0] if terms.first_words else numpy.empty(0, numpy.int64)
     for length, listed in terms.by_length:
         begins = _term_begins(hashes, offsets, starts, length, listed)
         documents = numpy.searchsorted(offsets, begins, side="right") - 1
         counts += numpy.bincount(documents, minlength=len(batch))
+        numbers = hashes[begins] if length == 1 else window_hashes_at(hashes, begins, length)
+        _, places = numpy.unique(numpy.stack([documents.astype(numpy.uint64), numbers]), axis=1, return_index=True)
+        kinds += numpy.bincount(documents[places], minlength=len(batch))
         for document, place in zip(*map(numpy.ndarray.tolist, numpy.unique(documents, return_index=True)), strict=True):
             begin = int(begins[place])
             where = int(batch.words.starts_S[begin] - batch.starts_D[document])
@@ -100,10 +109,11 @@ def find_terms(batch: Batch, terms: Terms) -> Found:
         for document, text in enumerate(batch.texts):
             pieces = list(terms.pieces.finditer(text.lower()))
             counts[document] += len(pieces)
+            kinds[document] += len({piece[0] for piece in pieces})
             if pieces and not first[document][0]:
                 first[document] = pieces[0][0], pieces[0].start()
     said, where_chars = zip(*first, strict=True) if first else ((), ())
-    return Found(counts, numpy.diff(offsets), said, numpy.array(where_chars, dtype=numpy.int64))
+    return Found(counts, kinds, numpy.diff(offsets), said, numpy.array(where_chars, dtype=numpy.int64))
 
 
 def listed_terms(terms: Iterable[str], *, inside_words: bool = False) -> Terms:
@@ -184,7 +194,7 @@ def explicit_terms(batch: Batch, languages: Sequence[str]) -> Found:
         batch: The documents.
         languages: The language of each, as ``hftrain.corpus.languages.identify`` gives it.
     """
-    counts, where_chars = numpy.zeros((2, len(batch)), numpy.int64)
+    counts, kinds, where_chars = numpy.zeros((3, len(batch)), numpy.int64)
     first = [""] * len(batch)
     for language in sorted(set(languages).intersection(PACKAGED)):
         members = [document for document, found in enumerate(languages) if found == language]
@@ -192,10 +202,10 @@ def explicit_terms(batch: Batch, languages: Sequence[str]) -> Found:
         part = find_terms(
             batch if is_all else Batch([batch.texts[document] for document in members]), packaged_terms(language)
         )
-        counts[members], where_chars[members] = part.counts_D, part.first_chars_D
+        counts[members], kinds[members], where_chars[members] = part.counts_D, part.kinds_D, part.first_chars_D
         for document, term in zip(members, part.first, strict=True):
             first[document] = term
-    return Found(counts, batch.words.counts_D, tuple(first), where_chars)
+    return Found(counts, kinds, batch.words.counts_D, tuple(first), where_chars)
 
 
 def read_terms(paths: Collection[Path]) -> list[str]:

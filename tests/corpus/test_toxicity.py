@@ -71,10 +71,11 @@ def test_a_text_in_another_language_is_not_asked_of_the_english_model() -> None:
 
 
 def test_explicit_text_is_told_by_how_thick_its_terms_come() -> None:
-    crude = "blowjob and cumshot and then again a blowjob"
+    crude = "blowjob and cumshot and then a handjob"
+    fable = "The cock said to the ass that a cock is no ass, and the ass was sad. " * 3
     one_term = CALM * 3 + "He said anal. "
-    found = judged([crude, one_term, CALM * 60 + crude], maximum_score=None)
-    assert found == [("explicit", "3 terms, 375.0 among 1000 words; first 'blowjob'", 0), None, None]
+    found = judged([crude, one_term, CALM * 60 + crude, fable], maximum_score=None)
+    assert found == [("explicit", "3 terms, 428.6 among 1000 words; first 'blowjob'", 0), None, None, None]
 
 
 def test_the_users_own_terms_may_not_be_there_at_all() -> None:
