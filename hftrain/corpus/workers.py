@@ -1,5 +1,6 @@
 """The same function over many pieces, in several processes, with the results in the order of the pieces."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from hftrain.errors import HftrainError
 from hftrain.runtime import end_with_parent
 
 Piece = TypeVar("Piece")
@@ -77,4 +79,6 @@ def _begin(warm_up: Callable[[], Any] | None) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it ends its workers
     if warm_up:
-        warm_up()
+        # A pool whose start fails cannot say why. What cannot be loaded now fails again with its first piece, and says.
+        with contextlib.suppress(HftrainError, ImportError, OSError):
+            warm_up()

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from hftrain.corpus.workers import Workers
+from hftrain.errors import DataError
 
 SCRIPT = """
 import os, pathlib, sys, time
@@ -58,6 +59,19 @@ def test_pieces_are_read_as_they_are_needed() -> None:
 def test_a_failure_of_a_worker_is_raised_here() -> None:
     with Workers(2) as workers, pytest.raises(ValueError, match="-1 is not wanted"):
         list(workers.in_order(work, [1, -1, 2]))
+
+
+def refuse() -> None:
+    raise DataError("a word list: not text. One is needed. Mend it.")
+
+
+def refused(number: int) -> None:
+    refuse()
+
+
+def test_what_cannot_be_loaded_is_told_by_the_first_piece() -> None:
+    with Workers(2, refuse) as workers, pytest.raises(DataError, match="a word list: not text"):
+        list(workers.in_order(refused, [1]))
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
