@@ -5,7 +5,7 @@ Asked for: the published rule sets, language, toxicity, personal data, overlap w
     python tests/bench/curation.py [MEGABYTES ...]        default: 5 50
 
 Text: books, technical English and documentation of ../shared/data; beyond what there is, the same documents again with
-every 20th word replaced by a random one of the corpus (seeded), so that they are not near-duplicates.
+every 5th word replaced by a random one of the corpus (seeded), so that no run of five words is the same.
 Each size is a process of its own. Memory is the most that it and its workers held together, looked at twice a second.
 """
 
@@ -34,7 +34,7 @@ SETTINGS = {
     "overlap": {"against": [str(DATA / "eval-core" / "gsm8k.jsonl.gz"), str(DATA / "eval-code")]},
 }
 LOOK_EVERY_SECONDS = 0.5
-REPLACED_ONE_IN = 20
+REPLACED_ONE_IN = 5
 
 
 def documents() -> Iterator[str]:
