@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from hftrain.corpus.accounts import digest_or_reason
+from hftrain.corpus import places
 from hftrain.corpus.settings import LEAST_JACCARD, CurationSettings
 from hftrain.errors import ConfigError
-from hftrain.files import digest_folder
 
 
 def problems_of(config: CurationSettings) -> list[str]:
@@ -40,13 +39,8 @@ def problems_of(config: CurationSettings) -> list[str]:
 
 
 def outside_of(config: CurationSettings) -> dict[str, str]:
-    """Digests of the files and folders that the settings name: name, the last two parts of a long one -> digest."""
-    found = {}
-    for entry in [entry for entries in _named(config).values() for entry in entries]:
-        path = Path(entry)
-        name = Path(*path.parts[1:][-2:]).as_posix() if path.is_absolute() else path.as_posix()
-        found[name] = digest_folder(path) if path.is_dir() else digest_or_reason(path)
-    return found
+    """Digests of the files and folders that the settings name, each under a name of its own."""
+    return places.outside_of([entry for entries in _named(config).values() for entry in entries])
 
 
 def _named(config: CurationSettings) -> dict[str, tuple[str, ...]]:

@@ -59,8 +59,7 @@ def write_rows(folder: Path, rows: Iterable[Mapping[str, object]], features: Fea
         DataError: A row lacks a column, has one too many, or holds a value of another type.
     """
     with RowWriter(folder, features) as writer:
-        for row in rows:
-            writer.write(row)
+        writer.write_all(rows)
     return writer.row_count
 
 

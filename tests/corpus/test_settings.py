@@ -66,3 +66,14 @@ def test_files_that_the_settings_name_are_part_of_the_request(tmp_path: Path) ->
     before = outside_of(config)
     file.write_text('{"question": "two"}')
     assert list(before) == list(outside_of(config)) and before != outside_of(config)
+
+
+def test_two_files_of_one_name_are_both_part_of_the_request(tmp_path: Path) -> None:
+    files = [tmp_path / side / "set" / "rows.jsonl" for side in ("left", "right")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_text('{"question": "one"}')
+    config = load_section(CurateConfig, "curate", None, [f"curate.overlap.against={[str(file) for file in files]}"])
+    before = outside_of(config)
+    files[0].write_text('{"question": "two"}')
+    assert len(before) == 2 and before != outside_of(config)
