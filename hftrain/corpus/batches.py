@@ -109,12 +109,12 @@ class Batch:
     @cached_property
     def classes_C(self) -> NDArray[numpy.uint8]:
         """Bits SPACE, LETTER and WORD of each character."""
-        return character_classes()[self.codes_C]
+        return numpy.take(character_classes(), self.codes_C)
 
     @cached_property
     def lowered_C(self) -> Codes:
         """Code points in lower case, one for one (the only letter that becomes two is U+0130)."""
-        return lower_codes()[self.codes_C]
+        return numpy.take(lower_codes(), self.codes_C)
 
     @cached_property
     def lines(self) -> Spans:
@@ -191,9 +191,10 @@ def hash_spans(codes_C: Codes, spans: Spans) -> Hashes:
     while first < len(starts):
         begin = int(starts[first])
         last = max(first + 1, int(numpy.searchsorted(ends, begin + BLOCK_CHARS, side="right")))
-        running = numpy.zeros(int(ends[last - 1]) - begin + 1, numpy.uint64)
+        running = numpy.empty(int(ends[last - 1]) - begin + 1, numpy.uint64)
+        running[0] = 0
         powers, inverses = _powers(len(running))
-        numbers = character_numbers()[codes_C[begin : begin + len(running) - 1]]
+        numbers = numpy.take(character_numbers(), codes_C[begin : begin + len(running) - 1])
         numbers *= powers[: len(numbers)]
         numpy.cumsum(numbers, out=running[1:])
         within = starts[first:last] - begin
@@ -214,11 +215,23 @@ def window_hashes(hashes: Hashes, size: int) -> Hashes:
     length = len(hashes) - size + 1
     if length <= 0:
         return numpy.empty(0, numpy.uint64)
-    total = numpy.zeros(length, numpy.uint64)
-    for place in range(size):
-        total *= numpy.uint64(MULTIPLIER)
-        total += hashes[place : place + length]
-    return mixed(total)
+    return mixed(window_sums(hashes, size))
+
+
+def window_sums(hashes: Hashes, size: int) -> Hashes:
+    """The polynomial of each window of ``size`` neighbours, its first of the highest power of ``MULTIPLIER``.
+
+    A window of twice as many is made of two such: one of 8 takes three steps.
+    """
+    if size == 1:
+        return hashes
+    length = len(hashes) - size + 1
+    behind = 1 if size % 2 else size // 2
+    first = window_sums(hashes, size - behind)
+    second = hashes if behind == 1 else first
+    sums: Hashes = first[:length] * numpy.uint64(pow(MULTIPLIER, behind, 2**64))
+    sums += second[size - behind :]
+    return sums
 
 
 def window_hashes_at(hashes: Hashes, starts: Integers, size: int) -> Hashes:

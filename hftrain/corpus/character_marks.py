@@ -51,7 +51,7 @@ LAST_ASSIGNED_BLOCK = 0x20000
 
 def marks(batch: Batch) -> Marks:
     """The bits of each character. Shape (C,)."""
-    return mark_table()[batch.codes_C]
+    return numpy.take(mark_table(), batch.codes_C)
 
 
 @cache

@@ -22,9 +22,9 @@ from hftrain.corpus.boilerplate import Boilerplate, site_of
 from hftrain.corpus.exclusions import ExclusionSettings, exclusion
 from hftrain.corpus.funnel import Funnel
 from hftrain.corpus.overlap import OverlapIndex
-from hftrain.corpus.personal_data import Found
+from hftrain.corpus.personal_data import Found, number_places
 from hftrain.corpus.quality import QualityModel
-from hftrain.corpus.repair import repair
+from hftrain.corpus.repair import repair, repair_all
 from hftrain.corpus.scrubbing import clean
 from hftrain.corpus.settings import LanguageSettings, ToxicitySettings
 from hftrain.corpus.sieve import Broken, Row, Sieve
@@ -142,7 +142,8 @@ class Curator:
         sieve.drop([_too_large(text) for text in sieve.texts_left()])
         if self._boilerplate:
             self._cut_boilerplate(sieve, self._boilerplate)
-        sieve.change(lambda _, text: repair(text))
+        repaired = sieve.of_unchanged(repair_all)
+        sieve.change(lambda place, text: repaired[place] if place in repaired else repair(text))
         if self._plan.c4_lines:
             sieve.change(lambda _, text: c4_lines(text))
         self._drop_empty(sieve)
@@ -222,9 +223,10 @@ class Curator:
 
     def _scrub(self, sieve: Sieve) -> None:
         dropped: dict[int, Found] = {}
+        places_of = sieve.of_unchanged(number_places)
 
         def scrubbed(place: int, text: str) -> str:
-            after, counts, found = clean(text, self._plan.personal_data, self._plan.names_model)
+            after, counts, found = clean(text, self._plan.personal_data, self._plan.names_model, places_of.get(place))
             if found:
                 dropped[place] = found
                 return text

@@ -36,14 +36,15 @@ def exact_keys(batch: Batch) -> Hashes:
     """A digest of each text in lower case with white space collapsed, as two numbers. Shape (D, 2)."""
     if not len(batch):
         return numpy.empty((0, 2), numpy.uint64)
-    is_space = (batch.classes_C & SPACE) != 0
-    begins = ~is_space
-    begins[1:] |= ~is_space[:-1]  # of a run of white space the first character stands for all
-    form = batch.lowered_C[begins]
-    numpy.putmask(form, is_space[begins], numpy.uint32(ord(" ")))
+    spaces_C = (batch.classes_C & SPACE) != 0
+    spaced = batch.lowered_C.copy()
+    spaced[numpy.flatnonzero(spaces_C & (spaced != ord(" ")))] = ord(" ")
+    again = spaces_C.copy()
+    again[1:] &= spaces_C[:-1]  # of a run of white space the first stands for all; before a text there is a line feed
+    form = spaced[~again]
     # After each text there is a line feed: it, or the white space before it, ends the text's form.
-    counts_D = numpy.add.reduceat(begins.view(numpy.uint8), batch.starts_D, dtype=numpy.int64)
-    bounds = (form.itemsize * numpy.concatenate([[0], numpy.cumsum(counts_D)])).tolist()
+    bounds_D = numpy.append(batch.starts_D, len(spaced))
+    bounds = (form.itemsize * (bounds_D - numpy.searchsorted(numpy.flatnonzero(again), bounds_D))).tolist()
     data = memoryview(form).cast("B")
     digests = [
         hashlib.blake2b(data[start:end], digest_size=KEY_BYTES).digest()

@@ -1,10 +1,14 @@
 """The kinds of personal data, the placeholder of each, and what can be done with one that is found."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
+
+import numpy
+
+from hftrain.corpus.batches import Batch
 
 PLACEHOLDERS = {
     "key": "<KEY>",
@@ -43,6 +47,9 @@ NUMBER = re.compile(
 """Where anything numeric that is personal may stand: six digits with few signs between them, the end of
 an Italian tax code, or a long run of base 58."""
 
+SIX_DIGITS_CHARS, LONG_RUN_CHARS = 21, 25
+"""At most, and at least, that many characters has a match of ``NUMBER``."""
+
 BEFORE_CHARS, AFTER_CHARS = 64, 50
 """Kept around a number: the longest form and the words that tell what it is."""
 
@@ -69,19 +76,31 @@ class SearchedText:
     """A text, and the stretches of it that are worth a close look, found once for all kinds."""
 
     text: str
+    number_places: Sequence[int] | None = None
+    """Where a match of ``NUMBER`` may begin, as ``number_places`` gives it; None: anywhere."""
 
     @cached_property
     def numeric_stretches(self) -> list[Span]:
         """The surroundings of all numbers of six digits and more, in order, joined where they touch."""
         stretches: list[Span] = []
         last = -1
-        for match in NUMBER.finditer(self.text):
+        for match in self._numbers():
             start, end = max(match.start() - BEFORE_CHARS, 0), match.end() + AFTER_CHARS
             if start <= last:
                 start = stretches.pop()[0]
             stretches.append((start, end))
             last = end
         return stretches
+
+    def _numbers(self) -> Iterator[re.Match[str]]:
+        if self.number_places is None:
+            yield from NUMBER.finditer(self.text)
+            return
+        end = 0
+        for place in self.number_places:
+            if place >= end and (match := NUMBER.match(self.text, place)):
+                end = match.end()
+                yield match
 
     def near_numbers(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
         """The matches of ``pattern`` within the numeric stretches."""
@@ -95,6 +114,24 @@ class SearchedText:
         """Whether a telling word stands shortly before or after the span."""
         text = self.text
         return bool(pattern.search(text[max(start - before, 0) : start]) or pattern.search(text[end : end + after]))
+
+
+def number_places(batch: Batch) -> list[list[int]]:
+    """Where in each text a match of ``NUMBER`` may begin: at a digit with five more near by, or in a long chunk.
+
+    Six digits with up to three signs between each two have ``SIX_DIGITS_CHARS`` at most; the other forms hold as many
+    digits, or ``LONG_RUN_CHARS`` characters without white space.
+    """
+    digits = numpy.flatnonzero((batch.codes_C - numpy.uint32(ord("0"))) < 10)
+    may_begin = numpy.zeros(len(digits), numpy.bool_)
+    may_begin[: max(0, len(digits) - 5)] = digits[5:] - digits[:-5] < SIX_DIGITS_CHARS
+    chunks = numpy.searchsorted(batch.chunks.starts_S, digits, side="right") - 1
+    may_begin |= batch.chunks.ends_S[chunks] - digits >= LONG_RUN_CHARS
+    places = digits[may_begin]
+    bounds = numpy.searchsorted(places, numpy.append(batch.starts_D, len(batch.codes_C))).tolist()
+    documents = numpy.searchsorted(batch.starts_D, places, side="right") - 1
+    within = (places - batch.starts_D[documents]).tolist()
+    return [within[first:last] for first, last in zip(bounds, bounds[1:], strict=False)]
 
 
 def actions(given: Mapping[str, str]) -> dict[str, str]:

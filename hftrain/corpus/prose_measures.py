@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from hftrain.corpus import character_marks
 from hftrain.corpus.batches import LETTER, Batch, Hashes, Integers
@@ -48,7 +50,7 @@ def whitespace_word_chars(batch: Batch) -> Floats:
 def wordlike_share(batch: Batch) -> Floats:
     """Share of the words between white space that hold a letter, or a number that is no digit; 1 without words."""
     chunks = batch.chunks
-    lettered_K = any_flagged(batch.once(marks) & character_marks.LETTERED != 0, chunks.starts_S, chunks.ends_S)
+    lettered_K = any_flagged(batch.once(marks), character_marks.LETTERED, chunks.starts_S, chunks.ends_S)
     return 1 - share(sums(~lettered_K, chunks.offsets), chunks.counts_D)
 
 
@@ -167,8 +169,8 @@ def alphabetic_piece_share(batch: Batch) -> Floats:
     """Share of the pieces that hold a letter."""
     pieces = batch.once(word_pieces)
     lettered_P = pieces.plain_P.copy()
-    odd = ~lettered_P
-    lettered_P[odd] = any_flagged(batch.classes_C & LETTER != 0, pieces.spans.starts_S[odd], pieces.spans.ends_S[odd])
+    odd = numpy.flatnonzero(~lettered_P)
+    lettered_P[odd] = any_flagged(batch.classes_C, LETTER, pieces.spans.starts_S[odd], pieces.spans.ends_S[odd])
     return share(sums(lettered_P, pieces.spans.offsets), _piece_counts(batch))
 
 
@@ -220,30 +222,30 @@ def phrase_positions(batch: Batch, phrase: bytes) -> Integers:
 
 def _lowered_bytes(batch: Batch) -> bytes:
     """One byte a character: its small letter if that is ASCII, else 0; so is U+0130, whose small letter is two."""
-    lowered = batch.lowered_C
-    ascii_C = (lowered < 128) & (batch.codes_C != 0x130)
-    return (lowered * ascii_C).astype(numpy.uint8).tobytes()
+    lowered = batch.lowered_C.astype(numpy.uint8)
+    lowered[numpy.flatnonzero((batch.lowered_C > 127) | (batch.codes_C == 0x130))] = 0
+    return lowered.tobytes()
 
 
 def _spoken(batch: Batch) -> Flags:
     """Which pieces are not punctuation alone. Shape (P,)."""
     pieces = batch.once(word_pieces)
     spoken_P = pieces.plain_P.copy()
-    odd = ~spoken_P
+    odd = numpy.flatnonzero(~spoken_P)
     spans, silent = pieces.spans, character_marks.PUNCTUATION
-    spoken_P[odd] = any_flagged(batch.once(marks) & silent == 0, spans.starts_S[odd], spans.ends_S[odd])
+    spoken_P[odd] = any_flagged(~batch.once(marks), silent, spans.starts_S[odd], spans.ends_S[odd])
     return spoken_P
 
 
-def any_flagged(flags_C: Flags, starts: Integers, ends: Integers) -> Flags:
-    """Whether any character of each span is flagged; only longer spans whose first is not are searched."""
-    found: Flags = flags_C[starts]
+def any_flagged(bits_C: NDArray[Any], flag: int, starts: Integers, ends: Integers) -> Flags:
+    """Whether any character of each span has a bit; only longer spans whose first has it not are searched."""
+    found: Flags = bits_C[starts] & flag != 0
     left = numpy.flatnonzero(~found & (ends - starts > 1))
     if len(left):
         lengths = ends[left] - starts[left]
         begins = numpy.cumsum(lengths) - lengths
         at = numpy.repeat(starts[left] - begins, lengths) + numpy.arange(int(lengths.sum()))
-        found[left] = numpy.logical_or.reduceat(flags_C[at], begins)
+        found[left] = numpy.logical_or.reduceat(bits_C[at] & flag != 0, begins)
     return found
 
 

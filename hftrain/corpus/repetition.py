@@ -15,16 +15,27 @@ from hftrain.corpus.batches import Batch, Integers, Spans
 from hftrain.corpus.prose_measures import SHORT_WORDS
 from hftrain.corpus.text_lines import Flags, Floats, Measure, came_before, feed_lines, paragraphs, share, sums
 from hftrain.corpus.word_pieces import narrowed, word_pieces
-from hftrain.corpus.word_runs import packed_runs, repeated_windows, runs_of, top_chars, top_windows
+from hftrain.corpus.word_runs import (
+    PackedRuns,
+    most_windows,
+    packed_runs,
+    repeated_windows,
+    runs_of,
+    top_chars,
+    top_windows,
+    widest_windows,
+)
 from hftrain.corpus.word_splitting import pieces
 
+PAIR = 2
 SHORTEST_DUPLICATE = 5
 QUOTED_CHARS = 80
 SEARCHED_CHARS = 50_000
 """A span to show is looked for up to here: what is repeated too much is repeated early."""
 
-FEW_DUPLICATES = 0.05
-"""No published threshold of repeated runs is this low."""
+FEW_DUPLICATES = 0.10
+FEW_TOP_RUNS = 0.16
+"""No published threshold of repeated runs, or of the most frequent, is lower."""
 
 
 @cache
@@ -85,14 +96,32 @@ def duplicate_ngram_share(size: int) -> Measure:
 
 @cache
 def top_ngram_bound(size: int) -> Measure:
-    """The measure: no less than ``top_ngram_share``, and equal to it where one run of words is the most frequent."""
+    """The measure: no less than ``top_ngram_share``.
+
+    No run is said more often than any pair in it, nor takes up more than the longest run of its size; where that is
+    not few, the characters of the most frequent runs are counted.
+    """
 
     def measure(batch: Batch) -> Floats:
-        found = batch.once(word_pieces)
-        packed = packed_runs(found.spans, found.hashes_P, size)
-        return share(top_chars(packed, found.spans, size - 1), batch.lengths_D)
+        if size == PAIR:
+            return share(top_chars(batch.once(_pairs), batch.once(word_pieces).spans, size - 1), batch.lengths_D)
+        most_D, long_D = most_windows(batch.once(_pairs)), batch.once(_pairs).long_D
+        widest_D = widest_windows(batch.once(word_pieces).spans, size)
+        bound = share((widest_D + size - 1) * most_D, batch.lengths_D)
+        closer = numpy.flatnonzero((bound > FEW_TOP_RUNS) | long_D)
+        if len(closer):
+            near = narrowed(batch, closer)
+            found = near.once(word_pieces)
+            packed = packed_runs(found.spans, found.hashes_P, size)
+            bound[closer] = share(top_chars(packed, found.spans, size - 1), near.lengths_D)
+        return bound
 
     return measure
+
+
+def _pairs(batch: Batch) -> PackedRuns:
+    found = batch.once(word_pieces)
+    return packed_runs(found.spans, found.hashes_P, PAIR)
 
 
 def top_triple_bound(batch: Batch) -> Floats:

@@ -34,7 +34,9 @@ FINDERS: dict[str, Finder] = {
 """What finds each kind of PLACEHOLDERS, in its order: of two that overlap the earlier kind is taken."""
 
 
-def find(text: str, kinds: Iterable[str], names_model: str | None = None) -> list[Found]:
+def find(
+    text: str, kinds: Iterable[str], names_model: str | None = None, number_places: Sequence[int] | None = None
+) -> list[Found]:
     """The personal data of these ``kinds``, in the order of the text, none overlapping another.
 
     Of two that overlap, the kind that comes first in PLACEHOLDERS is taken, and of one kind the
@@ -44,12 +46,13 @@ def find(text: str, kinds: Iterable[str], names_model: str | None = None) -> lis
         text: Any text.
         kinds: Keys of PLACEHOLDERS or ENTITY_PLACEHOLDERS; their order does not matter.
         names_model: Name of the spaCy pipeline for the kinds of ENTITY_PLACEHOLDERS.
+        number_places: What ``personal_data.number_places`` says of this text, if it was asked.
 
     Raises:
         ConfigError: The pipeline is needed and not named, or it cannot be loaded.
     """
     wanted = frozenset(kinds)
-    searched = SearchedText(text)
+    searched = SearchedText(text, number_places)
     taken: list[Found] = []
     for kind, finder in FINDERS.items():
         if kind in wanted:
@@ -86,7 +89,10 @@ def scrub(text: str, kinds: Sequence[str]) -> tuple[str, Counter[str]]:
 
 
 def clean(
-    text: str, actions: Mapping[str, str], names_model: str | None = None
+    text: str,
+    actions: Mapping[str, str],
+    names_model: str | None = None,
+    number_places: Sequence[int] | None = None,
 ) -> tuple[str, Counter[str], Found | None]:
     """Do with each kind of personal data in a text what ``actions`` says.
 
@@ -94,6 +100,7 @@ def clean(
         text: Any text.
         actions: ``replace``, ``drop`` or ``leave`` by kind; a kind not named is left, and not looked for.
         names_model: Name of the spaCy pipeline that finds persons and addresses, if they are asked for.
+        number_places: What ``personal_data.number_places`` says of this text, if it was asked.
 
     Returns:
         The text with placeholders, how many of each kind were replaced, and what the text is to be
@@ -102,7 +109,8 @@ def clean(
     Raises:
         ConfigError: The pipeline is needed and not named, or it cannot be loaded.
     """
-    found = find(text, [kind for kind, action in actions.items() if action != LEAVE], names_model=names_model)
+    kinds = [kind for kind, action in actions.items() if action != LEAVE]
+    found = find(text, kinds, names_model=names_model, number_places=number_places)
     for one in found:
         if actions[one.kind] == DROP:
             return text, Counter(), one

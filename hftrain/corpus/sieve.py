@@ -1,12 +1,13 @@
 """The rows of one batch on their way through curation: what is left of them, and the account of the rest."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from hftrain.corpus.batches import Batch
 from hftrain.corpus.funnel import Funnel
 
 Row = dict[str, Any]
+Told = TypeVar("Told")
 
 Broken = tuple[str, str, int] | tuple[str, str] | None
 """None, or a rule's name, what is wrong, and where in the text (0 if not said)."""
@@ -50,6 +51,13 @@ class Sieve:
         """The last batch, and which of ``left`` lie there as they are now: places in ``left``, places in the batch."""
         pairs = [(number, self._members[place]) for number, place in enumerate(self.left) if place in self._members]
         return self._batch, pairs
+
+    def of_unchanged(self, told: Callable[[Batch], Sequence[Told]]) -> dict[int, Told]:
+        """What a function says of the texts of the last batch, by place, for those of ``left`` that are there still."""
+        if not self._members:
+            return {}
+        found = told(self._batch)
+        return {place: found[self._members[place]] for place in self.left if place in self._members}
 
     def change(self, changed: Callable[[int, str], str]) -> None:
         """Let ``changed(place, text)`` give each text that is left its new form."""

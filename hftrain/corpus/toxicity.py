@@ -3,8 +3,8 @@
 The model is that of ``alt-profanity-check`` (MIT): TF-IDF of 15,442 English words and the mean of five calibrated
 linear support vector machines, learned from comments on Wikipedia (Jigsaw 2018) and tweets (Davidson et al. 2017,
 arXiv:1703.04009) that people labelled. What it holds is taken out once; the same probabilities are then computed over
-many texts at a time (but for words with a Turkish İ, which the package takes apart). Opening it means unpickling two
-files out of the installed package, as the package itself does when it is imported; no other pickle is ever read here.
+many texts at a time (but for words with a Turkish İ, which the package takes apart). The two files of the installed
+package are pickles; ``hftrain.corpus.saved_models`` takes the numbers out of them and runs nothing.
 
 It knows words, not what is meant by them: insults without a swearword pass, as masked ones do (``f*ck``);
 quotations, old books and reclaimed words do not; and tweets in African American English are flagged more often than
@@ -16,7 +16,6 @@ The model was learned from comments; a long text would blur into harmlessness. S
 Shape legend: D documents, W words of all of them, N windows, V words that the model knows, M machines.
 """
 
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -213,9 +212,18 @@ def packaged_model() -> LinearModel:
     """Take words and weights out of the installed ``alt-profanity-check``.
 
     Raises:
-        ArtifactError: The installed scikit-learn is not the one that the model was saved by.
+        ArtifactError: The installed package holds another kind of model.
     """
-    vectorizer, machines = _unpickled("vectorizer.joblib"), _unpickled("model.joblib")
+    try:
+        return _model_of(_saved("vectorizer.joblib"), _saved("model.joblib"))
+    except AttributeError as error:
+        raise ArtifactError(
+            f"toxicity: alt-profanity-check's model is not as expected ({error}). TF-IDF of words and calibrated "
+            "linear machines are needed. Install the version that hftrain asks for."
+        ) from error
+
+
+def _model_of(vectorizer: Any, machines: Any) -> LinearModel:
     words = sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
     hashes = Batch(words).word_hashes_W
     order = numpy.argsort(hashes)
@@ -223,7 +231,7 @@ def packaged_model() -> LinearModel:
     sigmoids = [calibrated.calibrators[0] for calibrated in machines.calibrated_classifiers_]
     return LinearModel(
         words=KnownWords(hashes[order]),
-        inverse_document_frequencies_V=numpy.asarray(vectorizer.idf_)[order],
+        inverse_document_frequencies_V=numpy.asarray(vectorizer._tfidf.idf_)[order],
         weights_VM=numpy.stack([estimator.coef_[0] for estimator in estimators], axis=1)[order],
         intercepts_M=numpy.array([estimator.intercept_[0] for estimator in estimators]),
         slopes_M=numpy.array([sigmoid.a_ for sigmoid in sigmoids]),
@@ -231,17 +239,7 @@ def packaged_model() -> LinearModel:
     )
 
 
-def _unpickled(name: str) -> Any:
-    import joblib
-    from sklearn.exceptions import InconsistentVersionWarning
+def _saved(name: str) -> Any:
+    from hftrain.corpus.saved_models import read_saved  # brings joblib
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", InconsistentVersionWarning)
-        try:
-            return joblib.load(package_file("profanity_check", "data", name))
-        except InconsistentVersionWarning as warning:
-            raise ArtifactError(
-                "toxicity: alt-profanity-check's model was saved by scikit-learn "
-                f"{warning.original_sklearn_version}; {warning.current_sklearn_version} is installed. A saved model is "
-                "read right by its own version only. Install the scikit-learn that alt-profanity-check asks for."
-            ) from warning
+    return read_saved(package_file("profanity_check", "data", name), library="sklearn")

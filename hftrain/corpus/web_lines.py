@@ -24,14 +24,9 @@ CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 LINE_ENDS = (".", "?", "!", '"', "'")
 MINIMUM_LINE_WORDS = 3
 LONGEST_WORD_CHARS = 1000
-POLICY_PHRASES = (
-    "terms of use",
-    "privacy policy",
-    "cookie policy",
-    "uses cookies",
-    "use of cookies",
-    "use cookies",
-)
+COOKIE = "cookie"
+COOKIE_PHRASES = ("cookie policy", "uses cookies", "use of cookies", "use cookies")
+POLICY_PHRASES = ("terms of use", "privacy policy", *COOKIE_PHRASES)
 PLACEHOLDER = "lorem ipsum"
 
 
@@ -121,7 +116,8 @@ def web_lines(batch: Batch) -> WebLines:
     ended_L &= ~placeholder_L & ~_holding(lines, phrase_positions(batch, b"javascript"))
     bracket_L = ended_L & _holding(lines, numpy.flatnonzero(batch.codes_C == ord("{")))
     ended_L &= ~bracket_L
-    for phrase in POLICY_PHRASES:
+    says_cookie = len(phrase_positions(batch, COOKIE.encode())) > 0
+    for phrase in POLICY_PHRASES if says_cookie else POLICY_PHRASES[: -len(COOKIE_PHRASES)]:
         ended_L &= ~_holding(lines, phrase_positions(batch, phrase.encode()))
     sentences_L, asked_L = _sentences(batch, lines, ended_L)
     _judge_singly(batch, lines, asked_L | cited_L, sentences_L, placeholder_L, bracket_L)
@@ -205,7 +201,7 @@ def _kinds(batch: Batch, spans: Spans, plain_P: Flags) -> tuple[Flags, Flags]:
     starts, ends = spans.starts_S[odd], spans.ends_S[odd]
     ends_P, word_P = numpy.zeros(len(plain_P), numpy.bool_), plain_P.copy()
     ends_P[odd] = (ends - starts == 1) & (marks_C[starts] & character_marks.SENTENCE_END != 0)
-    word_P[odd] = any_flagged(marks_C & character_marks.NOT_PUNCTUATION != 0, starts, ends)
+    word_P[odd] = any_flagged(marks_C, character_marks.NOT_PUNCTUATION, starts, ends)
     return ends_P, word_P
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from hftrain.corpus.batches import MULTIPLIER, Hashes, Integers, Spans, window_hashes, window_starts
+from hftrain.corpus.batches import Hashes, Integers, Spans, window_hashes, window_starts, window_sums
 from hftrain.corpus.text_lines import Flags, document_salts, sums
 
 CHAR_BITS = 12
@@ -106,17 +106,12 @@ def packed_runs(spans: Spans, hashes: Hashes, size: int) -> PackedRuns:
     document_bits = len(long_D).bit_length()
     shift = numpy.uint64(64 - document_bits)
     documents = numpy.repeat(numpy.arange(len(long_D), dtype=numpy.uint64) << shift, spans.counts_D)
-    ends = numpy.concatenate([[0], numpy.cumsum(spans.lengths_S)])
-    chars = ends[size:] - ends[:-size]
+    chars = _window_chars(spans, size)
     if chars.max() >> CHAR_BITS:
         at = numpy.flatnonzero(chars >> CHAR_BITS)
         long_D[numpy.searchsorted(spans.offsets, at, side="right") - 1] = True
         chars = numpy.minimum(chars, (1 << CHAR_BITS) - 1)
-    keys = hashes[:length].copy()
-    for place in range(1, size):  # the highest bits of such a sum are as good as mixed
-        keys *= numpy.uint64(MULTIPLIER)
-        keys += hashes[place : place + length]
-    keys >>= numpy.uint64(CHAR_BITS + document_bits)
+    keys = window_sums(hashes, size) >> numpy.uint64(CHAR_BITS + document_bits)  # the highest bits are as good as mixed
     keys <<= numpy.uint64(CHAR_BITS)
     keys |= chars.view(numpy.uint64)
     keys |= documents[:length]
@@ -142,6 +137,35 @@ def top_chars(packed: PackedRuns, spans: Spans, spaces: int) -> Integers:
         leading = packed.counts_R == numpy.repeat(most_E, runs_E)
         chars = packed.counts_R * (packed.chars_R + spaces) * leading
         chars_D[packed.documents_E] = numpy.maximum.reduceat(chars, packed.starts_E)
-    everything_D = sums(spans.lengths_S + spaces, spans.offsets)
-    chars_D[packed.long_D] = (everything_D * spans.counts_D)[packed.long_D]
+    if packed.long_D.any():
+        everything_D = sums(spans.lengths_S + spaces, spans.offsets)
+        chars_D[packed.long_D] = (everything_D * spans.counts_D)[packed.long_D]
     return chars_D
+
+
+def most_windows(packed: PackedRuns) -> Integers:
+    """How often the most frequent window of each document is said; 0 where there is none. Shape (D,)."""
+    counts_D = numpy.zeros(len(packed.long_D), numpy.int64)
+    if len(packed.starts_E):
+        counts_D[packed.documents_E] = numpy.maximum.reduceat(packed.counts_R, packed.starts_E)
+    return counts_D
+
+
+def widest_windows(spans: Spans, size: int) -> Integers:
+    """Characters of the longest window of ``size`` spans of each document; 0 where there is none. Shape (D,)."""
+    widest_D = numpy.zeros(len(spans.offsets) - 1, numpy.int64)
+    documents_E = numpy.flatnonzero(spans.counts_D >= size)
+    if len(documents_E):
+        begins, after = spans.offsets[documents_E], spans.offsets[documents_E + 1] - (size - 1)
+        chars = numpy.append(_window_chars(spans, size), 0)
+        bounds = numpy.stack([begins, after], axis=1).ravel()
+        widest_D[documents_E] = numpy.maximum.reduceat(chars, bounds)[::2]
+    return widest_D
+
+
+def _window_chars(spans: Spans, size: int) -> Integers:
+    """Characters of each window of ``size`` neighbours, documents not minded."""
+    ends = numpy.zeros(len(spans.starts_S) + 1, numpy.int64)
+    numpy.cumsum(spans.lengths_S, out=ends[1:])
+    chars: Integers = ends[size:] - ends[:-size]
+    return chars

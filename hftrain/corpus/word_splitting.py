@@ -212,12 +212,11 @@ def _has_mark(orth: str, held: Tables) -> bool:
 
 def _rejoined(found: list[str], held: Tables) -> Sequence[str]:
     """Put together what is a special case (``hello:)``, ``non-Mr.``): the longest first, then the leftmost."""
-    pairs = list(zip(found, found[1:], strict=False))
-    if held.rejoined.keys().isdisjoint(pairs):
+    if len(found) == 1 or held.rejoined.keys().isdisjoint(zip(found, found[1:], strict=False)):
         return found
     matches = [
         (len(wanted), -place, parts)
-        for place, pair in enumerate(pairs)
+        for place, pair in enumerate(zip(found, found[1:], strict=False))
         for wanted, parts in held.rejoined.get(pair, ())
         if tuple(found[place : place + len(wanted)]) == wanted
     ]

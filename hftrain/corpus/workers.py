@@ -1,6 +1,7 @@
 """The same function over many pieces, in several processes, with the results in the order of the pieces."""
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -82,3 +83,4 @@ def _begin(warm_up: Callable[[], Any] | None) -> None:
         # A pool whose start fails cannot say why. What cannot be loaded now fails again with its first piece, and says.
         with contextlib.suppress(HftrainError, ImportError, OSError):
             warm_up()
+        gc.freeze()  # what was loaded stays: the collector need not look through it again and again

@@ -4,11 +4,21 @@ import re
 
 import numpy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hftrain.corpus import batches
-from hftrain.corpus.batches import BATCH_CHARS, Batch, Spans, hash_spans, in_batches, window_hashes_at, window_starts
+from hftrain.corpus.batches import (
+    BATCH_CHARS,
+    MULTIPLIER,
+    Batch,
+    Spans,
+    hash_spans,
+    in_batches,
+    window_hashes_at,
+    window_starts,
+    window_sums,
+)
 
 TEXTS = ["Hello, World! x", "", "  a\n\nb_c Ünï 9 ", "Straße", "\n", "日本 語\u2028x\x1cy"]
 
@@ -17,6 +27,7 @@ def said(batch: Batch, spans: Spans) -> list[str]:
     return [batch.said(spans, place) for place in range(len(spans.starts_S))]
 
 
+@settings(deadline=None)  # the first batch of all makes the tables
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
 def test_spans_are_those_of_python(texts: list[str]) -> None:
     batch = Batch(texts)
@@ -32,6 +43,19 @@ def test_words_have_one_number_in_any_case_and_place() -> None:
     the, cat, saw, the_again, cat_again, both = batch.word_hashes_W.tolist()
     assert (the, cat) == (the_again, cat_again)
     assert len({the, cat, saw, both}) == 4
+
+
+@pytest.mark.parametrize("size", range(1, 15))
+def test_a_window_is_the_polynomial_of_its_members(size: int) -> None:
+    members = [3 * place + 2**60 for place in range(20)]
+    sums = window_sums(numpy.array(members, numpy.uint64), size)
+    wanted = []
+    for first in range(20 - size + 1):
+        total = 0
+        for member in members[first : first + size]:
+            total = (total * MULTIPLIER + member) % 2**64
+        wanted.append(total)
+    assert sums.tolist() == wanted
 
 
 def test_chunks_keep_case_and_punctuation() -> None:

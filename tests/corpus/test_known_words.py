@@ -1,7 +1,7 @@
 import numpy
 
 from hftrain.corpus.batches import Batch
-from hftrain.corpus.known_words import KnownWords
+from hftrain.corpus.known_words import SLOT_BITS, KnownWords
 
 
 def known(words: list[str]) -> KnownWords:
@@ -20,6 +20,15 @@ def test_a_word_that_shares_only_its_lowest_bits_is_not_taken_for_it() -> None:
     table = known(["cat"])
     near = table.hashes_V ^ numpy.uint64(1 << 40)
     assert not len(table.find(near)[0])
+
+
+def test_words_that_share_their_lowest_bits_are_all_found() -> None:
+    low = (1 << SLOT_BITS) - 1
+    hashes = numpy.array([low, low + (1 << 30), low + (1 << 40), 2**63 + 5], numpy.uint64)
+    table = KnownWords(hashes)
+    positions, places = table.find(numpy.array([7, *hashes[::-1].tolist(), low + (1 << 50)], numpy.uint64))
+    assert positions.tolist() == [1, 2, 3, 4]
+    assert places.tolist() == [3, 2, 1, 0]
 
 
 def test_a_batch_without_words_has_none() -> None:

@@ -1,4 +1,5 @@
 import itertools
+import re
 import unicodedata
 
 import ftfy
@@ -8,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hftrain.corpus import repair as repair_module
-from hftrain.corpus.repair import CONFIG, INVISIBLE, repair
+from hftrain.corpus.batches import Batch
+from hftrain.corpus.repair import CONFIG, INVISIBLE, repair, repair_all
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 PIECES = st.sampled_from(
     [
@@ -58,6 +62,18 @@ def through_ftfy(text: str) -> str:
 @given(st.lists(PIECES, max_size=20).map("".join) | st.text(max_size=30))
 def test_the_shortcuts_change_nothing(text: str) -> None:
     assert repair(text) == through_ftfy(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(PIECES, max_size=8).map("".join).filter(lambda text: not SURROGATE.search(text)), max_size=5))
+def test_many_texts_are_repaired_as_each_alone(texts: list[str]) -> None:
+    assert repair_all(Batch(texts)) == [repair(text) for text in texts]
+
+
+def test_what_the_arrays_pass_over_needs_no_repair() -> None:
+    texts = ["“Curly” quotes’ stay — always… ", "Tom & Jerry", "bread &amp; butter", "schön", "schÃ¶n", "bell\x07"]
+    repaired = ["“Curly” quotes’ stay — always…", "Tom & Jerry", "bread & butter", "schön", "schön", "bell"]
+    assert repair_all(Batch(texts)) == repaired
 
 
 def test_typography_alone_is_never_mojibake() -> None:

@@ -3,8 +3,11 @@
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hftrain.corpus.personal_data import DEFAULT_KINDS, PLACEHOLDERS, SearchedText
+from hftrain.corpus.batches import Batch
+from hftrain.corpus.personal_data import DEFAULT_KINDS, PLACEHOLDERS, SearchedText, number_places
 from hftrain.corpus.scrubbing import find, scrub
 
 GITHUB = "ghp_" + "a8Kd93jfLs02mQpZxY71bNcVt56RwE4uHg9T"  # in two pieces, so that no scanner takes it for a secret
@@ -178,3 +181,27 @@ def test_the_time_grows_with_the_length_and_not_with_its_square(piece: str) -> N
 
     seconds(1_000)
     assert seconds(200_000) < 20 * max(seconds(20_000), 0.005)
+
+
+NUMBERS = [
+    "call 555 1234567, or 1 2 3 4 5 6 (7)",
+    "1...2...3...4...5...6 and 12 34",
+    "",
+    "no digits at all",
+    "RSSMRA85T10A562S and 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+    "12345 67",
+]
+
+
+def test_a_batch_tells_where_numbers_may_begin() -> None:
+    places = number_places(Batch(NUMBERS))
+    assert [bool(found) for found in places] == [True, True, False, False, True, True]
+    for text, found in zip(NUMBERS, places, strict=True):
+        assert SearchedText(text, found).numeric_stretches == SearchedText(text).numeric_stretches
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(st.sampled_from("0123 ().-/\u00a0AT\nxyz"), max_size=60), max_size=4))
+def test_numbers_are_the_same_by_batch_and_by_text(texts: list[str]) -> None:
+    for text, found in zip(texts, number_places(Batch(texts)), strict=True):
+        assert SearchedText(text, found).numeric_stretches == SearchedText(text).numeric_stretches

@@ -1,12 +1,10 @@
-import warnings
-
 import numpy
 import profanity_check
 import pytest
-from sklearn.exceptions import InconsistentVersionWarning
 
 from hftrain.corpus import toxicity
 from hftrain.corpus.batches import Batch
+from hftrain.corpus.saved_models import Held
 from hftrain.corpus.word_lists import listed_terms
 from hftrain.errors import ArtifactError
 
@@ -95,15 +93,7 @@ def test_an_empty_batch_has_no_scores() -> None:
     assert judged([]) == []
 
 
-def test_a_model_of_another_scikit_learn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(path: object) -> None:
-        warnings.warn(
-            InconsistentVersionWarning(
-                estimator_name="LinearSVC", current_sklearn_version="2.0", original_sklearn_version="1.9.1"
-            ),
-            stacklevel=1,
-        )
-
-    monkeypatch.setattr("joblib.load", load)
-    with pytest.raises(ArtifactError, match=r"scikit-learn 1\.9\.1; 2\.0 is installed"):
+def test_a_model_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toxicity, "_saved", lambda name: Held())
+    with pytest.raises(ArtifactError, match="'Held' object has no attribute 'vocabulary_'"):
         toxicity.packaged_model.__wrapped__()
