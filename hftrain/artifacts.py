@@ -217,7 +217,7 @@ def _perform(order: Order, body: Body, every_process: bool, uses_torch: bool) ->
     began = time.monotonic()
     if every_process or runtime.is_main_process():
         runtime.forget_peak_memory()
-        runtime.seed_everything(order.config.seed or 0, uses_torch=uses_torch)
+        runtime.seed_everything(order.config.seed or 0, uses_torch=uses_torch, scratch=order.partial / SCRATCH)
         body(order.config, **order.inputs, out=order.partial)
     runtime.wait_for_everyone()
     if runtime.is_main_process():

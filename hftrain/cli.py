@@ -59,9 +59,9 @@ def guarded(work: Callable[[], None], *, debug: bool) -> int:
         place = problem.filename or "disk"
         _tell(f"error: {place}: {problem.strerror}. Make room or give access, then run again: it goes on.")
         return USER_ERROR
-    except KeyboardInterrupt:
-        _tell("stopped. The same command goes on from the last checkpoint.")
-        return INTERRUPTED
+    except KeyboardInterrupt as stopped:
+        _tell(str(stopped) or "stopped. The same command goes on from the last checkpoint.")
+        return getattr(stopped, "exit_code", INTERRUPTED)
     return 0
 
 
@@ -134,6 +134,7 @@ def _console_parser() -> argparse.ArgumentParser:
     init.add_argument("folder", type=Path)
     plan = command("plan", _plan, "say what a run will take: parameters, tokens, minutes, memory, disk")
     plan.add_argument("config", type=Path)
+    plan.add_argument("--run-dir", type=Path, metavar="DIR", help="a run of it: its stages that are done are compared")
     plan.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     explain = command("explain", _explain, "say what each rule of curation thinks of a document, with the values")
     explain.add_argument("file", type=Path, help="any file that collect reads")
@@ -171,9 +172,9 @@ def _init(options: argparse.Namespace) -> None:
 def _plan(options: argparse.Namespace) -> None:
     from hftrain.config import load_config
     from hftrain.stages.flow import FlowConfig
-    from hftrain.training.plan import plan_lines
+    from hftrain.stages.planning import plan_lines
 
-    for line in plan_lines(load_config(FlowConfig, options.config, options.set)):
+    for line in plan_lines(load_config(FlowConfig, options.config, options.set), options.run_dir):
         print(line)
 
 

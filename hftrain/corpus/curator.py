@@ -21,8 +21,9 @@ from hftrain.corpus.batches import Batch
 from hftrain.corpus.boilerplate import Boilerplate, site_of
 from hftrain.corpus.exclusions import ExclusionSettings, exclusion
 from hftrain.corpus.funnel import Funnel
+from hftrain.corpus.numbers_in_text import number_places
 from hftrain.corpus.overlap import OverlapIndex
-from hftrain.corpus.personal_data import Found, number_places
+from hftrain.corpus.personal_data import Found
 from hftrain.corpus.quality import QualityModel
 from hftrain.corpus.repair import repair, repair_all
 from hftrain.corpus.scrubbing import clean

@@ -46,7 +46,7 @@ def find(
         text: Any text.
         kinds: Keys of PLACEHOLDERS or ENTITY_PLACEHOLDERS; their order does not matter.
         names_model: Name of the spaCy pipeline for the kinds of ENTITY_PLACEHOLDERS.
-        number_places: What ``personal_data.number_places`` says of this text, if it was asked.
+        number_places: What ``numbers_in_text.number_places`` says of this text, if it was asked.
 
     Raises:
         ConfigError: The pipeline is needed and not named, or it cannot be loaded.
@@ -100,7 +100,7 @@ def clean(
         text: Any text.
         actions: ``replace``, ``drop`` or ``leave`` by kind; a kind not named is left, and not looked for.
         names_model: Name of the spaCy pipeline that finds persons and addresses, if they are asked for.
-        number_places: What ``personal_data.number_places`` says of this text, if it was asked.
+        number_places: What ``numbers_in_text.number_places`` says of this text, if it was asked.
 
     Returns:
         The text with placeholders, how many of each kind were replaced, and what the text is to be

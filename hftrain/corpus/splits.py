@@ -23,14 +23,14 @@ def texts_of(corpus: Path, split: Split, *, shuffled_by: int | None = None) -> I
         yield from batch["text"]
 
 
-def conversations_of(corpus: Path, split: Split) -> list[list[dict[str, Any]]]:
+def conversations_of(corpus: Path, split: Split, *, needed: bool = True) -> list[list[dict[str, Any]]]:
     """The conversations of a split as lists of messages.
 
     Raises:
-        DataError: There are none.
+        DataError: There are none, and some are needed.
     """
     rows = read_rows(corpus / "conversations" / split)
-    if not len(rows):
+    if needed and not len(rows):
         raise DataError(
             f"{corpus / 'conversations' / split}: no conversations. At least one is needed. "
             "Name some under collect.conversations."

@@ -19,6 +19,7 @@ from transformers import (
 
 from hftrain.errors import ArtifactError
 from hftrain.export.gguf_model import ARCHITECTURES, FILE, check_gguf, write_gguf
+from hftrain.export.gguf_vocabulary import split_is_read_by_transformers
 from hftrain.export.llama_cpp import LlamaCpp
 from hftrain.export.measurement import Measured, Sample, end_tokens, until_end
 from hftrain.models.scoring import score_texts
@@ -66,7 +67,8 @@ class GgufFolder:
             ArtifactError: A runtime splits text in another way, or renders conversations in another way.
         """
         read_by = {}
-        if ARCHITECTURES[model.config.model_type].read_by_transformers(model.config):
+        reads_weights = ARCHITECTURES[model.config.model_type].read_by_transformers(model.config)
+        if reads_weights and split_is_read_by_transformers(tokenizer):
             loaded, its_tokenizer = read_gguf(folder)
             check_splits(f"{folder}, in transformers", tokenizer, partial(encode_text, its_tokenizer), sample.texts)
             score = score_texts(loaded, tokenizer, sample.texts, row_tokens=sample.row_tokens)

@@ -12,9 +12,12 @@ from transformers import PreTrainedTokenizerFast
 
 from hftrain.errors import ConfigError
 from hftrain.tokens.chat import END_OF_TEXT, END_OF_TURN
+from hftrain.tokens.splitting import split_of
 
-PLAIN_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
-"""The pre-tokenizer that GGUF calls ``gpt-2``; whether it trims offsets does not touch the tokens."""
+KNOWN_TO_TRANSFORMERS = ("gpt-2", "smaug-bpe", "qwen2")
+"""Splits that transformers rebuilds from a GGUF file; it takes every name that it does not know for GPT-2's. Source:
+``GGUF_PRE_TOKENIZER_SPLITS`` in https://github.com/huggingface/transformers/blob/main/src/transformers/integrations/gguf/gguf_tokenizer_mapping.py
+"""
 
 NOT_HELD = (
     "dropout",
@@ -45,6 +48,11 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerFast, table_rows: int) -> Non
         )
 
 
+def split_is_read_by_transformers(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether transformers splits text as the tokenizer does when it reads the file; llama.cpp always does."""
+    return _pre_name(tokenizer) in KNOWN_TO_TRANSFORMERS
+
+
 def add_vocabulary(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerFast, table_rows: int) -> None:
     """Write tokens, their types, merges, special ids and the chat template; spare table rows become unused tokens."""
     rules = _rules(tokenizer)
@@ -56,7 +64,9 @@ def add_vocabulary(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerFast, 
         # A control token is matched only where a template puts it; a user-defined one wherever it is typed.
         types[added["id"]] = gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
+    pre_name = _pre_name(tokenizer)
+    assert pre_name is not None, "check_vocabulary lets no other split pass"
+    writer.add_tokenizer_pre(pre_name)
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges(
@@ -77,23 +87,29 @@ def add_vocabulary(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerFast, 
 def _problem(tokenizer: PreTrainedTokenizerFast, table_rows: int) -> str | None:
     rules = _rules(tokenizer)
     model = rules["model"]
-    pre_tokenizer = dict(rules["pre_tokenizer"] or {})
-    pre_tokenizer.pop("trim_offsets", None)
     if model["type"] != "BPE":
         return f"a {model['type']} vocabulary, not BPE"
     unheld = [name for name in NOT_HELD if model.get(name)]
     if unheld:
         return f"{unheld[0]} set to {model[unheld[0]]!r}, which a GGUF file cannot hold"
-    if pre_tokenizer != PLAIN_BYTE_LEVEL:
-        return f"the pre-tokenizer {json.dumps(rules['pre_tokenizer'])}, not byte level with GPT-2's pattern"
     if rules["normalizer"] is not None:
         return f"the normalizer {rules['normalizer']['type']}, which a GGUF file cannot hold"
+    split = split_of(tokenizer.backend_tokenizer)
+    if split is None:
+        return f"the pre-tokenizer {json.dumps(rules['pre_tokenizer'])}, which llama.cpp has no name for"
+    if split.llama_cpp_name is None:
+        return f"the split {split.pattern} with numbers cut every {split.digits} digits, unknown to llama.cpp"
     trimming = [token["content"] for token in rules["added_tokens"] if token["lstrip"] or token["rstrip"]]
     if trimming:
         return f"the token {trimming[0]!r}, which swallows the spaces beside it"
     if len(tokenizer) > table_rows:
         return f"{len(tokenizer)} tokens for a model whose table has {table_rows} rows"
     return None
+
+
+def _pre_name(tokenizer: PreTrainedTokenizerFast) -> str | None:
+    split = split_of(tokenizer.backend_tokenizer)
+    return split.llama_cpp_name if split else None
 
 
 def _rules(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _generate(
     model.eval()
     # Rows of like length share a batch: fewer pad tokens, and the order does not change what is drawn between runs.
     order = sorted(range(len(rows)), key=lambda index: (len(rows[index]), index))
-    with torch.random.fork_rng(), torch.inference_mode():
+    with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         with progress(total=len(rows), unit="answer", description="answers") as bar:
             for batch in _batched(order, batch_rows):

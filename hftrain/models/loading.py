@@ -6,8 +6,11 @@ from typing import Any
 
 import torch
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -17,11 +20,13 @@ from transformers.utils.logging import disable_progress_bar
 
 from hftrain.errors import ArtifactError, ConfigError
 from hftrain.runtime import device
-from hftrain.tokens.chat import END_OF_TEXT
-from hftrain.tokens.vocabulary import check_saved, save_tokenizer
+from hftrain.tokens.chat import END_OF_TEXT, encode_text
+from hftrain.tokens.vocabulary import PROBES, check_saved, save_tokenizer
 
 # A bar for the tenth of a second in which a model is read or written would only break the lines of our own.
 disable_progress_bar()
+
+NO_TOKENS: Mapping[str, int] = {}
 
 SMALL_LLAMA: Mapping[str, Any] = {
     "model_type": "llama",
@@ -35,34 +40,56 @@ SMALL_LLAMA: Mapping[str, Any] = {
 """The model made when none is described: it learns within minutes on a laptop."""
 
 
-def causal_lm_config(settings: Mapping[str, Any], *, vocab_size: int, context_tokens: int) -> PreTrainedConfig:
+SMALL_MODERNBERT: Mapping[str, Any] = {
+    "model_type": "modernbert",
+    "hidden_size": 192,
+    "intermediate_size": 512,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 6,
+    "sparse_prediction": True,
+}
+"""The encoder made when none is described; logits are made of the masked tokens alone."""
+
+
+def causal_lm_config(
+    settings: Mapping[str, Any], *, vocab_size: int, context_tokens: int, special_tokens: Mapping[str, int] = NO_TOKENS
+) -> PreTrainedConfig:
     """The configuration of a model as a run describes it.
 
     Args:
         settings: ``model_type`` and that type's configuration by upstream's names; empty for `SMALL_LLAMA`.
         vocab_size: Tokens in the tokenizer, and in the model's table where ``settings`` does not say.
         context_tokens: The longest row, and the model's context where ``settings`` does not say.
+        special_tokens: Their ids by the configuration's names, such as ``pad_token_id``.
 
     Raises:
-        ConfigError: Unknown type or name, a table smaller than the vocabulary, or a context shorter than a row.
+        ConfigError: Unknown type or name, a type that does not predict the next token, a table smaller than the
+            vocabulary, or a context shorter than a row.
     """
-    given = dict(settings or SMALL_LLAMA)
-    model_type = given.pop("model_type", "llama")
-    _check_names(model_type, given)
-    given.setdefault("vocab_size", vocab_size)
-    if given["vocab_size"] < vocab_size:
+    config = _config(settings or SMALL_LLAMA, "llama", vocab_size, context_tokens, special_tokens)
+    if not _predicts_next(config):
         raise ConfigError(
-            f"pretrain.model.vocab_size: {given['vocab_size']}, but the tokenizer has {vocab_size} tokens. "
-            "The model's table must cover every token. Remove vocab_size to take it from the tokenizer."
+            f"pretrain.model.model_type: {config.model_type!r} does not predict the next token. "
+            "A causal language model is needed. Write for example llama, qwen3 or gpt2."
         )
-    context_name = "n_positions" if model_type == "gpt2" else "max_position_embeddings"
-    given.setdefault(context_name, context_tokens)
-    if given[context_name] < context_tokens:
+    return config
+
+
+def masked_lm_config(
+    settings: Mapping[str, Any], *, vocab_size: int, context_tokens: int, special_tokens: Mapping[str, int] = NO_TOKENS
+) -> PreTrainedConfig:
+    """The same for an encoder that predicts masked tokens; empty settings for `SMALL_MODERNBERT`.
+
+    Raises:
+        ConfigError: As `causal_lm_config`, or a type that does not predict masked tokens.
+    """
+    config = _config(settings or SMALL_MODERNBERT, "modernbert", vocab_size, context_tokens, special_tokens)
+    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
         raise ConfigError(
-            f"pretrain.model.{context_name}: {given[context_name]}, but rows have {context_tokens} tokens. "
-            f"A context at least as long is needed. Raise it, or lower pretrain.row_tokens."
+            f"pretrain.model.model_type: {config.model_type!r} does not predict masked tokens. "
+            "An encoder is needed. Write for example modernbert or bert."
         )
-    return AutoConfig.for_model(model_type, **given)
+    return config
 
 
 def new_causal_lm(
@@ -73,13 +100,39 @@ def new_causal_lm(
     Raises:
         ConfigError: As `causal_lm_config`.
     """
-    config = causal_lm_config(settings, vocab_size=len(tokenizer), context_tokens=context_tokens)
-    config.bos_token_id = tokenizer.convert_tokens_to_ids(END_OF_TEXT)
-    config.eos_token_id = tokenizer.eos_token_id
-    config.pad_token_id = tokenizer.pad_token_id
+    special = {
+        "bos_token_id": tokenizer.convert_tokens_to_ids(END_OF_TEXT),
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    config = causal_lm_config(
+        settings, vocab_size=len(tokenizer), context_tokens=context_tokens, special_tokens=special
+    )
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.generation_config = _generation_config(tokenizer)
     return model.to(device())
+
+
+def new_masked_lm(
+    settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast, *, context_tokens: int
+) -> PreTrainedModel:
+    """An encoder with random weights that predicts masked tokens; the tokenizer must have a mask token.
+
+    Raises:
+        ConfigError: As `masked_lm_config`, or the tokenizer has no mask token.
+    """
+    if tokenizer.mask_token_id is None:
+        raise ConfigError("pretrain.objective: masked_words, but the tokenizer has no mask token. Add one to it first.")
+    # Rows are cut from a stream of documents: what stands between them opens and closes each.
+    edges = ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
+    special = dict.fromkeys(edges, tokenizer.convert_tokens_to_ids(END_OF_TEXT))
+    config = masked_lm_config(
+        settings,
+        vocab_size=len(tokenizer),
+        context_tokens=context_tokens,
+        special_tokens=special | {"pad_token_id": tokenizer.pad_token_id},
+    )
+    return AutoModelForMaskedLM.from_config(config, dtype=torch.float32).to(device())
 
 
 def load_causal_lm(folder: Path) -> PreTrainedModel:
@@ -88,12 +141,22 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
     Raises:
         ArtifactError: The folder holds no model.
     """
-    if not (Path(folder) / "config.json").is_file():
-        raise ArtifactError(f"{folder}: holds no config.json. Name the folder of a model.")
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
-    )
-    return model.to(device()).eval()
+    model = _loaded(AutoModelForCausalLM, folder)
+    if not _predicts_next(model.config):
+        raise ArtifactError(
+            f"{folder}: a {model.config.model_type} sees the words after a token too. A causal language model is "
+            "needed. Name the folder of another model."
+        )
+    return model
+
+
+def load_masked_lm(folder: Path) -> PreTrainedModel:
+    """The same for an encoder that predicts masked tokens.
+
+    Raises:
+        ArtifactError: The folder holds no such model.
+    """
+    return _loaded(AutoModelForMaskedLM, folder)
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
@@ -102,14 +165,29 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: 
     Raises:
         ArtifactError: AutoTokenizer would load the tokenizer differently beside this model.
     """
-    model.config.use_cache = True  # Trainer switches it off to train; who loads the model generates with it
-    if getattr(model, "generation_config", None) is not None and model.can_generate():
+    if model.can_generate():
+        model.config.use_cache = True  # Trainer switches it off to train; who loads the model generates with it
         model.generation_config = _generation_config(tokenizer)
     model.save_pretrained(out)
     for path in Path(out).glob("*.safetensors"):
         path.chmod(0o644)  # safetensors gives its own file to its owner alone
     save_tokenizer(tokenizer, out)
-    check_saved(tokenizer, out)
+    check_saved(tokenizer, out, probes_that_return(tokenizer))
+
+
+def probes_that_return(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """The probes that this tokenizer gives back as they were: all of them, if it is of bytes and changes nothing.
+
+    One that normalises (Qwen's) or strips spaces came that way with its model; what matters then is that
+    AutoTokenizer does the same beside the model.
+
+    Raises:
+        ArtifactError: It gives none of them back.
+    """
+    kept = [probe for probe in PROBES if tokenizer.decode(encode_text(tokenizer, probe)) == probe]
+    if not kept:
+        raise ArtifactError("tokenizer: no text comes back from its ids as it was. A byte-level tokenizer is needed.")
+    return kept
 
 
 def context_tokens(model: PreTrainedModel) -> int | None:
@@ -131,13 +209,55 @@ def _generation_config(tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
     )
 
 
+def _predicts_next(config: PreTrainedConfig) -> bool:
+    """Whether a model of it sees only what stands before a token. Encoders that could be decoders must say they are."""
+    is_encoder = type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False)
+    return type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and not is_encoder
+
+
+def _loaded(auto: Any, folder: Path) -> PreTrainedModel:
+    if not (Path(folder) / "config.json").is_file():
+        raise ArtifactError(f"{folder}: holds no config.json. Name the folder of a model.")
+    try:
+        model = auto.from_pretrained(folder, dtype=torch.float32, local_files_only=True, use_safetensors=True)
+    except ValueError as problem:
+        raise ArtifactError(f"{folder}: {problem}. Name the folder of another model.") from problem
+    return model.to(device()).eval()
+
+
+def _config(
+    settings: Mapping[str, Any],
+    usual_type: str,
+    vocab_size: int,
+    context_tokens: int,
+    special_tokens: Mapping[str, int],
+) -> PreTrainedConfig:
+    given = dict(settings)
+    model_type = given.pop("model_type", usual_type)
+    _check_names(model_type, given)
+    given.setdefault("vocab_size", vocab_size)
+    if given["vocab_size"] < vocab_size:
+        raise ConfigError(
+            f"pretrain.model.vocab_size: {given['vocab_size']}, but the tokenizer has {vocab_size} tokens. "
+            "The model's table must cover every token. Remove vocab_size to take it from the tokenizer."
+        )
+    context_name = "n_positions" if model_type == "gpt2" else "max_position_embeddings"
+    given.setdefault(context_name, context_tokens)
+    if given[context_name] < context_tokens:
+        raise ConfigError(
+            f"pretrain.model.{context_name}: {given[context_name]}, but rows have {context_tokens} tokens. "
+            f"A context at least as long is needed. Raise it, or lower pretrain.row_tokens."
+        )
+    return AutoConfig.for_model(model_type, **(given | dict(special_tokens)))
+
+
 def _check_names(model_type: str, given: Mapping[str, Any]) -> None:
     try:
         known = set(AutoConfig.for_model(model_type).to_dict())
     except ValueError:
         raise ConfigError(
             f"pretrain.model.model_type: {model_type!r} is unknown to transformers. A type that AutoConfig knows is "
-            "needed. Write for example llama, qwen3 or gpt2."
+            "needed. Write for example llama, qwen3, gpt2 or modernbert."
         ) from None
     unknown = sorted(set(given) - known)
     if unknown:

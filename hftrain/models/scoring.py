@@ -115,7 +115,7 @@ def _total_nats(
     was_training = model.training
     model.eval()
     nats, tokens = 0.0, 0
-    with torch.inference_mode(), progress(total=len(pieces), unit="row", description=doing) as bar:
+    with torch.no_grad(), progress(total=len(pieces), unit="row", description=doing) as bar:
         for first in range(0, len(order), batch_rows):
             rows = [pieces[index] for index in order[first : first + batch_rows]]
             ids, labels = _right_padded(rows, pad)

@@ -15,6 +15,7 @@ from hftrain.report.numbers import (
 )
 from hftrain.report.parts import Options, facts, figure, figures
 from hftrain.report.reading import Artifact, as_list, as_mapping, at
+from hftrain.report.sections_language import tokenizer_comparison
 
 MOST_SOURCES = 200
 SOURCE_COLUMNS = ("source", "licence", "rows", "size", "encoding", "passed over", "version or digest")
@@ -96,6 +97,7 @@ def tokenizer(made: Artifact, options: Options) -> Markup:
                 if ratios
                 else None
             ),
+            tokenizer_comparison(made),
             tag("h3", "Special tokens") if special else None,
             div("pieces", *(span("piece", token) for token in special)) if special else None,
             _pieces(vocabulary),

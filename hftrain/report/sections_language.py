@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from hftrain.report import plots
-from hftrain.report.markup import Markup, div, fold, join, paragraph, span, tag
+from hftrain.report.markup import Markup, clip, div, fold, join, note, paragraph, span, table, tag
 from hftrain.report.numbers import count, decimal, percent, short_count
 from hftrain.report.parts import Options, curve, facts, figure, figures, growth, moved, or_ends
-from hftrain.report.reading import Artifact
+from hftrain.report.reading import Artifact, as_mapping, at, objects_in
 
 MOST_LENS_TOKENS = 400
 
@@ -50,6 +50,35 @@ def pretraining(base: Artifact, options: Options) -> Markup:
             growth(base, options),
         ]
     )
+
+
+def tokenizer_comparison(made: Artifact) -> Markup | None:
+    """How the vocabulary writes each kind of held-out text, beside the tokenizer that it was compared with."""
+    report = made.values("report.json")
+    rival = as_mapping(report.get("rival"))
+    kinds = [*objects_in(report.get("domains")), "conversations"]
+    if not as_mapping(report.get("domains")):
+        return None
+    names = ["this one", *([clip(rival.get("name"), 40)] if rival else [])]
+    columns = [f"{what}, {name}" if rival else what for what in ("bytes per token", "words whole") for name in names]
+    rows = []
+    for kind in kinds:
+        found = [_written(each, kind) for each in (report, *([rival] if rival else []))]
+        ratios = [decimal(numbers.get("bytes_per_token"), 2) for numbers in found]
+        rows.append((clip(kind, 80), *ratios, *(percent(numbers.get("whole_word_share")) for numbers in found)))
+    unused = [
+        f"{name}: {count(at(each, 'documents', 'unused_tokens'))} of {count(each.get('vocabulary'))}"
+        for name, each in zip(names, (report, rival), strict=False)
+    ]
+    said = note(
+        "A word is whole if it is one token with the space before it. Tokens that the held-out documents never use: ",
+        "; ".join(unused), ".",
+    )  # fmt: skip
+    return join([tag("h3", "Text by where it is from"), table(("text", *columns), rows, numeric_from=1), said])
+
+
+def _written(report: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    return as_mapping(report.get("conversations") if kind == "conversations" else at(report, "domains", kind))
 
 
 def fine_tuning(chat: Artifact, options: Options) -> Markup:

@@ -1,17 +1,24 @@
 """Byte-level BPE: learned from text, wrapped for `AutoTokenizer`, checked before anyone relies on it."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from hftrain.errors import ArtifactError, ConfigError
 from hftrain.tokens.chat import CHAT_TEMPLATE, END_OF_TURN, PAD, SPECIAL_TOKENS, encode_text
+from hftrain.tokens.merges import learn_merges
+from hftrain.tokens.splitting import Split
+from hftrain.tokens.words import count_words
 
 SMALLEST = len(pre_tokenizers.ByteLevel.alphabet()) + len(SPECIAL_TOKENS)
 """Tokens that a byte-level vocabulary cannot do without: 256 bytes and the special tokens."""
+
+SMALLEST_DERIVED_POWER, LARGEST_DERIVED_POWER = 11, 16
+"""Two to these powers bound what `vocabulary_size_for` gives."""
 
 # What breaks tokenizers: other scripts, joined emoji, line ends, runs of spaces, marks, our own special tokens.
 PROBES = (
@@ -26,35 +33,49 @@ PROBES = (
 )
 
 
-def learn_vocabulary(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
+def vocabulary_size_for(train_bytes: int) -> int:
+    """The vocabulary for a training corpus of so many bytes: a power of two from 2,048 to 65,536.
+
+    A model of N parameters outside its tables is trained on about 20 N tokens (Hoffmann et al. 2022,
+    arXiv:2203.15556), and its best vocabulary has parameters in proportion to N ** 0.83 (Tao et al. 2024,
+    arXiv:2407.13623). At a width in proportion to N ** (1/3), the vocabulary grows about as the square root of the
+    text, which is also how many different words a text holds (Heaps' law). The rule is ours in its constant: 4 tokens
+    for each unit of the root, so that a token is met thousands of times; 1 MB gives 4,096, 16 MB 16,384, 100 MB 32,768
+    and 280 MB or more 65,536, where GPT-2 and Llama 3 took 50,257 and 128,256.
+    """
+    wanted = 4 * math.sqrt(max(1, train_bytes))
+    return 2 ** min(LARGEST_DERIVED_POWER, max(SMALLEST_DERIVED_POWER, math.floor(math.log2(wanted) + 0.5)))
+
+
+def learn_vocabulary(
+    texts: Iterable[str], *, vocab_size: int, split: str = "gpt2", digits: int | None = None
+) -> PreTrainedTokenizerFast:
     """Learn a byte-level BPE vocabulary of exactly ``vocab_size`` tokens.
 
-    The split pattern is GPT-2's, which llama.cpp knows by name; nothing is normalised, so that every text comes
-    back exactly. Source: Sennrich et al. 2016, arXiv:1508.07909; Radford et al. 2019 (GPT-2).
+    Nothing is normalised, so that every text comes back exactly. Source: Sennrich et al. 2016, arXiv:1508.07909;
+    Radford et al. 2019 (GPT-2).
 
     Raises:
-        ConfigError: The size is below what bytes need, or above what the text has merges for.
+        ConfigError: The size is below what bytes need, or above what the text has merges for; or nobody knows the
+            split.
     """
     if vocab_size < SMALLEST:
         raise ConfigError(
             f"train_tokenizer.vocab_size: {vocab_size}. Bytes and special tokens alone need {SMALLEST}. Raise it."
         )
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer=trainer)
-    reached = tokenizer.get_vocab_size()
+    pre_tokenizer = Split(split, digits).pre_tokenizer()
+    alphabet = [*SPECIAL_TOKENS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    vocabulary, merges = learn_merges(count_words(texts, pre_tokenizer), alphabet, vocab_size=vocab_size)
+    reached = len(vocabulary)
     if reached < vocab_size:
         raise ConfigError(
             f"train_tokenizer.vocab_size: {vocab_size}, but the text has merges for {reached} tokens only. "
             f"Every token must occur. Lower vocab_size to at most {reached}, or collect more text."
         )
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
@@ -92,19 +113,3 @@ def check_saved(tokenizer: PreTrainedTokenizerFast, folder: Path, probes: Sequen
         back = loaded.decode(theirs)
         if back != probe:
             raise ArtifactError(f"{folder}: {probe!r} comes back as {back!r}. A byte-level tokenizer is needed.")
-
-
-def compression(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> dict[str, float]:
-    """How many bytes a token stands for over these texts, and how many tokens of the vocabulary they use."""
-    tokens = size = 0
-    used: set[int] = set()
-    for text in texts:
-        ids = encode_text(tokenizer, text)
-        tokens, size = tokens + len(ids), size + len(text.encode())
-        used.update(ids)
-    return {
-        "tokens": tokens,
-        "bytes": size,
-        "bytes_per_token": size / tokens if tokens else 0.0,
-        "used_share": len(used) / len(tokenizer),
-    }

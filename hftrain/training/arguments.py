@@ -1,6 +1,7 @@
 """Upstream's training arguments from what a configuration gives, with what a CPU needs."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +43,9 @@ def training_arguments(
     if "gradient_checkpointing" in given:  # the older name of the same
         values.pop("activation_checkpointing", None)
     _check_steps(values, section)
+    _keep_under_the_run(out)
+    values.setdefault("run_name", f"{logs_folder(out).parent.name}-{section}")
+    values.setdefault("include_num_input_tokens_seen", "all" if cls is TrainingArguments else "non_padding")
     if cpu and process_count() > 1:
         values.setdefault("ddp_backend", "gloo")
     known = {field.name for field in dataclasses.fields(cls)}
@@ -57,6 +61,17 @@ def training_arguments(
         raise ConfigError(f"{section}.training: upstream refuses it: {problem}") from problem
     check_joined(made.distributed_state.num_processes)  # world_size says the same, but TRL's PPOConfig hides it
     return made
+
+
+def logs_folder(out: Path) -> Path:
+    """Where upstream's trackers write: beside the artifact, not in it; times are not content."""
+    return out.resolve().parent / "logs"
+
+
+def _keep_under_the_run(out: Path) -> None:
+    """Let trackers that write into the user's home or the working folder write under the run, unless told where."""
+    for name, folder in (("TRACKIO_DIR", "trackio"), ("WANDB_DIR", "")):
+        os.environ.setdefault(name, str(logs_folder(out) / folder))
 
 
 def _check_steps(values: Mapping[str, Any], section: str) -> None:

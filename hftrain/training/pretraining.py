@@ -1,79 +1,109 @@
-"""What pretraining is measured by: held-out bits per byte, against a uniform and a unigram model, and samples."""
+"""Pretraining: rows, a Trainer with its optimizer and schedule, and what is published."""
 
-import math
-from collections.abc import Mapping, Sequence
+import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerFast, Trainer
+from transformers import Trainer
 
-from hftrain.artifacts import record_measured, write_json
-from hftrain.corpus.splits import take_bytes, texts_of
-from hftrain.errors import ConfigError
-from hftrain.models.generation import continue_text
+from hftrain.artifacts import write_json
+from hftrain.models.budget import DECAY_SHARE
 from hftrain.models.loading import parameter_count, save_model
-from hftrain.models.scoring import TextScore, bits_per_byte, score_texts, token_histogram, unigram_bits_per_byte
 from hftrain.runtime import is_main_process
-from hftrain.tokens.chat import encode_text
+from hftrain.tokens.packing import PackingAccount
+from hftrain.training.callbacks import LookEvery
+from hftrain.training.masking import masked_collator
+from hftrain.training.optimizers import muon_for
+from hftrain.training.rows import check_document_masking, collate_rows, rows_of
+from hftrain.training.starting import Start
+from hftrain.training.time_budget import TimeBudget
+from hftrain.training.watching import Watch
 
-SAMPLE_TOKENS = 40
-
-
-class Watch:
-    """Held-out text and prompts, and a model's answer to them at any step."""
-
-    def __init__(
-        self,
-        tokenizer: PreTrainedTokenizerFast,
-        corpus: Path,
-        *,
-        row_tokens: int,
-        heldout_bytes: int,
-        look_bytes: int,
-        prompts: Sequence[str],
-    ) -> None:
-        """Read the held-out text that all looks of this run share.
-
-        Raises:
-            ConfigError: A sample prompt leaves no room in a row for the model to go on.
-        """
-        self.tokenizer, self.row_tokens, self.prompts = tokenizer, row_tokens, prompts
-        longest = max((1 + len(encode_text(tokenizer, prompt)) for prompt in prompts), default=0)
-        self.sample_tokens = min(SAMPLE_TOKENS, row_tokens - longest)
-        if self.sample_tokens < 1:
-            raise ConfigError(
-                f"pretrain.sample_prompts: one has {longest} tokens, and rows have {row_tokens}. "
-                "Room to go on is needed. Shorten it, or raise pretrain.row_tokens."
-            )
-        self.heldout = take_bytes(texts_of(corpus, "heldout"), heldout_bytes)
-        self.part = take_bytes(self.heldout, look_bytes)
-
-    def score(self, model: PreTrainedModel) -> TextScore:
-        """Score all of the held-out text."""
-        return score_texts(model, self.tokenizer, self.heldout, row_tokens=self.row_tokens)
-
-    def look(self, model: PreTrainedModel) -> tuple[Mapping[str, float], Sequence[Mapping[str, str]]]:
-        """Score a part of the held-out text, and go on with each prompt by the likeliest tokens."""
-        score = score_texts(model, self.tokenizer, self.part, row_tokens=self.row_tokens)
-        texts = continue_text(model, self.tokenizer, self.prompts, new_tokens=self.sample_tokens, temperature=0, seed=0)
-        samples = [{"prompt": prompt, "completion": text} for prompt, text in zip(self.prompts, texts, strict=True)]
-        return {"heldout_bits_per_byte": score.bits_per_byte}, samples
+ENDING_SECONDS = 3.0
+"""For what comes after the last step beside scoring: merging, saving, digests."""
 
 
-def publish_base(trainer: Trainer, watch: Watch, rows: Dataset, *, before: TextScore, out: Path) -> None:
-    """Write the model, and what it learned against models that know nothing or only how often tokens occur."""
+def pretraining_rows(config: Any, begun: Start, corpus: Path, out: Path) -> tuple[Dataset, PackingAccount]:
+    """The training rows as a ``PretrainConfig`` asks for them, and what packing them cost.
+
+    Raises:
+        ConfigError: Documents are to be kept apart, and the model does not.
+        DataError: The documents do not fill one row.
+    """
+    if config.document_masking:
+        check_document_masking(begun.model)
+    return rows_of(
+        corpus,
+        begun.tokenizer,
+        out / "scratch" / "rows",
+        begun.args,
+        row_tokens=begun.row_tokens,
+        packing=config.packing,
+        document_masking=config.document_masking,
+        cache=out.parent / "cache",
+    )
+
+
+def pretraining_trainer(config: Any, begun: Start, rows: Dataset, watch: Watch, out: Path) -> Trainer:
+    """Upstream's Trainer with what the run asks for; the model is scored before its first step.
+
+    Raises:
+        ConfigError: The launch cuts matrices that Muon needs whole.
+    """
+    collate: Any = collate_rows
+    callbacks: list[Any] = [LookEvery(watch.look, every_steps=config.look_every_steps, scratch=out / "scratch")]
+    if config.objective == "masked_words":
+        wanted = config.masked_words
+        collate = masked_collator(
+            begun.tokenizer, share=wanted.share, whole_words=wanted.whole_words, seed=config.seed or 0
+        )
+        callbacks.append(collate)
+    began = time.monotonic()
+    watch.before(begun.model)
+    scoring_seconds = time.monotonic() - began
+    muon = None
+    if config.optimizer.name == "muon" and not config.adapter:
+        muon = muon_for(begun.args, matrix_learning_rate=begun.matrix_learning_rate, momentum=config.optimizer.momentum)
+    trainer = Trainer(
+        begun.model,
+        begun.args,
+        train_dataset=rows,
+        data_collator=collate,
+        callbacks=callbacks,
+        optimizer_cls_and_kwargs=muon,
+    )
+    if config.max_minutes is not None:
+        budget = TimeBudget(
+            60 * config.max_minutes,
+            began=begun.began,
+            reserved_seconds=2 * scoring_seconds + ENDING_SECONDS,
+            decay_share=DECAY_SHARE,
+            folder=out / "scratch",
+        )
+        trainer.lr_scheduler = budget.schedule(
+            trainer.create_optimizer(), warmup_steps=begun.warmup_steps, end_share=begun.last_rate_share
+        )
+        trainer.add_callback(budget)
+    return trainer
+
+
+def publish_base(
+    config: Any, begun: Start, trainer: Trainer, watch: Watch, rows: Dataset, packing: PackingAccount, *, out: Path
+) -> None:
+    """Write the model, an adapter merged into it, and what it learned."""
     if not is_main_process():
         return
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
-    save_model(model, watch.tokenizer, out)
-    after = watch.score(model)
+    if config.adapter:
+        from hftrain.models.adapters import publish_adapter  # peft takes a second to import
+
+        model = publish_adapter(model, out)
+    save_model(model, begun.tokenizer, out)
     args, state = trainer.args, trainer.state
-    row_tokens = watch.row_tokens
-    tokens = state.global_step * args.train_batch_size * args.gradient_accumulation_steps * args.world_size * row_tokens
-    counts = token_histogram((row for batch in rows.iter(1000) for row in batch["input_ids"]), len(watch.tokenizer))
-    seconds = sum(row.get("train_runtime", 0.0) for row in state.log_history)
-    record_measured(out, tokens_per_second=tokens / seconds if seconds else None)
+    rows_read = state.global_step * args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    tokens = rows_read * begun.row_tokens
     write_json(
         out / "summary.json",
         {
@@ -81,10 +111,7 @@ def publish_base(trainer: Trainer, watch: Watch, rows: Dataset, *, before: TextS
             "steps": state.global_step,
             "train_tokens": tokens,
             "distinct_rows": len(rows),
-            "heldout_bytes": after.bytes,
-            "uniform_bits_per_byte": bits_per_byte(after.tokens * math.log(len(watch.tokenizer)), after.bytes),
-            "unigram_bits_per_byte": unigram_bits_per_byte(counts, watch.tokenizer, watch.heldout),
-            "heldout_bits_per_byte_before": before.bits_per_byte,
-            "heldout_bits_per_byte_after": after.bits_per_byte,
+            "packing": dataclasses.asdict(packing),
+            **watch.summary(model, rows),
         },
     )

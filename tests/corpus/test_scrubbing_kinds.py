@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hftrain.corpus.batches import Batch
-from hftrain.corpus.personal_data import DEFAULT_KINDS, PLACEHOLDERS, SearchedText, number_places
+from hftrain.corpus.numbers_in_text import number_places
+from hftrain.corpus.personal_data import DEFAULT_KINDS, PLACEHOLDERS, SearchedText
 from hftrain.corpus.scrubbing import find, scrub
 
 GITHUB = "ghp_" + "a8Kd93jfLs02mQpZxY71bNcVt56RwE4uHg9T"  # in two pieces, so that no scanner takes it for a secret

@@ -5,9 +5,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from hftrain.errors import ArtifactError
+from hftrain.errors import ArtifactError, ConfigError
 from hftrain.files import digest_folder
-from hftrain.models.loading import context_tokens, load_causal_lm, parameter_count, save_model
+from hftrain.models.loading import (
+    causal_lm_config,
+    context_tokens,
+    load_causal_lm,
+    masked_lm_config,
+    parameter_count,
+    save_model,
+)
 from hftrain.tokens.chat import load_tokenizer
 
 
@@ -40,6 +47,17 @@ def test_a_model_type_that_rebuilds_the_tokenizer_by_other_rules_is_refused(tiny
     model, tokenizer = tiny_model(model_type="qwen2")
     with pytest.raises(ArtifactError, match="AutoTokenizer gives"):
         save_model(model, tokenizer, tmp_path)
+
+
+@pytest.mark.parametrize("model_type", ["bert", "modernbert", "t5"])
+def test_a_type_that_sees_what_it_is_to_predict_is_refused(model_type: str) -> None:
+    with pytest.raises(ConfigError, match="does not predict the next token"):
+        causal_lm_config({"model_type": model_type}, vocab_size=320, context_tokens=32)
+
+
+def test_a_type_that_sees_no_later_words_predicts_no_masked_ones() -> None:
+    with pytest.raises(ConfigError, match="'llama' does not predict masked tokens"):
+        masked_lm_config({"model_type": "llama"}, vocab_size=320, context_tokens=32)
 
 
 def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 from hftrain.artifacts import read_json, read_jsonl, read_manifest
 from hftrain.errors import ConfigError
@@ -90,6 +90,103 @@ def test_another_model_type_needs_no_code(corpus_dir: Path, tokenizer_dir: Path,
         config(model=gpt2, training={"max_steps": 2}), corpus=corpus_dir, tokenizer=tokenizer_dir, out=tmp_path / "base"
     )
     assert read_json(made / "config.json")["n_positions"] == 32
+
+
+def test_what_was_derived_is_kept_with_its_rules(base: Path) -> None:
+    derived = read_json(base / "derived.json")
+    assert derived["training"]["max_steps"] == 6 and derived["model"]["hidden_size"] == 32
+    assert any(line.startswith("max_steps 6: as you set it") for line in derived["rules"])
+    assert any(line.startswith("weight_decay") and "arXiv" in line for line in derived["rules"])
+
+
+def test_a_size_alone_is_enough(corpus_dir: Path, tokenizer_dir: Path, tmp_path: Path) -> None:
+    made = pretrain(
+        config(size="60k", model={}, row_tokens=None, training={"max_steps": 2}),
+        corpus=corpus_dir, tokenizer=tokenizer_dir, out=tmp_path / "base",
+    )  # fmt: skip
+    assert read_json(made / "summary.json")["parameters"] == pytest.approx(60_000, rel=0.15)
+
+
+def test_an_encoder_learns_masked_words_and_opens_with_plain_transformers(
+    corpus_dir: Path, tokenizer_dir: Path, tmp_path: Path
+) -> None:
+    encoder = {"model_type": "modernbert", "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    made = pretrain(
+        config(objective="masked_words", model=encoder, training={"max_steps": 20}),
+        corpus=corpus_dir, tokenizer=tokenizer_dir, out=tmp_path / "base",
+    )  # fmt: skip
+    summary = read_json(made / "summary.json")
+    assert summary["heldout_masked_nats_after"] < summary["heldout_masked_nats_before"]
+    assert AutoTokenizer.from_pretrained(made).mask_token == "<|mask|>"
+    assert AutoModelForMaskedLM.from_pretrained(made).config.vocab_size == 321
+
+
+def test_a_base_goes_on_from_its_weights_with_its_own_tokenizer(
+    base: Path, corpus_dir: Path, tokenizer_dir: Path, tmp_path: Path
+) -> None:
+    made = pretrain(
+        config(base=str(base), model={}, training={"max_steps": 2}),
+        corpus=corpus_dir, tokenizer=tokenizer_dir, out=tmp_path / "base",
+    )  # fmt: skip
+    before = read_json(base / "summary.json")["heldout_bits_per_byte_after"]
+    assert read_json(made / "summary.json")["heldout_bits_per_byte_before"] == pytest.approx(before)
+    assert any("base" in name for name in read_manifest(made)["outside"])
+
+
+def test_an_adapter_is_trained_alone_merged_and_kept_beside(
+    base: Path, corpus_dir: Path, tokenizer_dir: Path, tmp_path: Path
+) -> None:
+    adapter = {"r": 4, "target_modules": ["q_proj"]}
+    made = pretrain(
+        config(base=str(base), model={}, adapter=adapter, training={"max_steps": 2}),
+        corpus=corpus_dir, tokenizer=tokenizer_dir, out=tmp_path / "base",
+    )  # fmt: skip
+    old, new = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (base, made))
+    changed = {name for name in old if not torch.equal(old[name], new[name])}
+    assert changed == {"model.layers.0.self_attn.q_proj.weight"}
+    assert (made / "adapter" / "adapter_model.safetensors").is_file()
+
+
+def test_documents_kept_whole_and_apart_are_counted(corpus_dir: Path, tokenizer_dir: Path, tmp_path: Path) -> None:
+    made = pretrain(
+        config(packing="whole", document_masking=True, training={"max_steps": 2}),
+        corpus=corpus_dir, tokenizer=tokenizer_dir, out=tmp_path / "base",
+    )  # fmt: skip
+    packing = read_json(made / "summary.json")["packing"]
+    assert packing["packing"] == "whole"
+    assert packing["tokens"] + packing["padding_tokens"] == packing["rows"] * 32
+
+
+def test_a_time_budget_ends_the_run_with_its_rate_brought_down(
+    corpus_dir: Path, tokenizer_dir: Path, tmp_path: Path
+) -> None:
+    training = {"per_device_train_batch_size": 4, "logging_steps": 1, "save_steps": 50}
+    given = PretrainConfig(
+        seed=7, model=MODEL, row_tokens=32, heldout_bytes=500, look_bytes=200, look_every_steps=1000,
+        training=training, max_minutes=0.2,
+    )  # fmt: skip
+    made = pretrain(given, corpus=corpus_dir, tokenizer=tokenizer_dir, out=tmp_path / "base")
+    rates = [row["learning_rate"] for row in read_jsonl(made / "metrics.jsonl") if "learning_rate" in row]
+    assert read_manifest(made)["seconds"] < 2 * 12
+    assert rates[-1] < 0.1 * max(rates) and len(rates) == read_json(made / "summary.json")["steps"] > 20
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"base": "nowhere"}, "base: nowhere is not a folder"),
+        ({"max_minutes": 1, "training": {"max_steps": 3}}, "training.max_steps: is set, but max_minutes"),
+        ({"max_minutes": -1}, "max_minutes: -1. More than 0"),
+        ({"objective": "masked_words", "document_masking": True}, "An encoder's rows take none"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_told_before_any_work(given: dict[str, Any], message: str) -> None:
+    assert any(message in problem for problem in PretrainConfig(seed=1, **given).problems())
+
+
+def test_a_base_with_another_shape_is_told(base: Path) -> None:
+    problems = PretrainConfig(seed=1, base=str(base), size="mini").problems()
+    assert any("size: is set, but the base has a shape of its own" in problem for problem in problems)
 
 
 @pytest.mark.parametrize(

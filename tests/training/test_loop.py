@@ -1,6 +1,10 @@
 from pathlib import Path
 
-from hftrain.training.loop import last_complete_checkpoint
+import pytest
+import torch
+
+from hftrain.errors import ConfigError
+from hftrain.training.loop import checkpoint_bytes, last_complete_checkpoint, run_trainer
 
 
 def test_a_cut_checkpoint_is_removed_and_the_one_before_is_taken(tmp_path: Path) -> None:
@@ -34,3 +38,21 @@ def test_older_checkpoints_go_only_once_the_new_one_is_whole(tmp_path: Path) -> 
         MarkCompleteCheckpoints().on_save(args, TrainerState(global_step=step), TrainerControl())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-20", "checkpoint-30"]
     assert (tmp_path / "checkpoint-30" / "complete").exists()
+
+
+def test_a_launch_for_shards_that_would_train_whole_copies_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Whole:
+        is_fsdp_enabled = False
+
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ConfigError, match="each process would hold all of it"):
+        run_trainer(Whole(), tmp_path, description="pretrain")  # type: ignore[arg-type]
+
+
+def test_a_checkpoint_before_there_is_one_counts_weights_and_moments_of_what_learns() -> None:
+    model = torch.nn.Linear(10, 10, bias=False)
+    assert checkpoint_bytes(model) == 100 * 4 * 3
+    model.weight.requires_grad_(False)
+    assert checkpoint_bytes(model) == 100 * 4

@@ -1,0 +1,76 @@
+"""Adapters: a few low-rank matrices trained beside a model's own weights, and folded into them when it is published.
+
+Source: Hu et al. 2021 (LoRA), arXiv:2106.09685.
+"""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from transformers import PreTrainedModel
+
+from hftrain.errors import ConfigError
+from hftrain.files import read_json, write_json
+
+ADAPTER = "adapter"
+"""The folder in a model's artifact that holds the adapter alone."""
+
+
+def with_adapter(model: PreTrainedModel, settings: Mapping[str, Any]) -> PeftModel:
+    """The model with a LoRA adapter, which alone is trained; its first values are drawn from torch's random state.
+
+    Args:
+        model: In fp32; it is changed in place.
+        settings: LoraConfig's arguments by peft's names.
+
+    Raises:
+        ConfigError: peft refuses a value, or knows no modules to adapt in this type of model.
+    """
+    # peft would note where the model came from, and look there each time it saves.
+    model.name_or_path = ""
+    task = TaskType.CAUSAL_LM if model.can_generate() else None
+    try:
+        with warnings.catch_warnings():
+            # peft 0.21 asks for an attribute by its older name, and says that it minds GPT-2's transposed matrices.
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to False but", UserWarning)
+            adapted = get_peft_model(model, LoraConfig(**({"task_type": task} | dict(settings))))
+    except (ValueError, TypeError, ImportError) as problem:
+        raise ConfigError(f"pretrain.adapter: peft refuses it: {problem}") from problem
+    for config in adapted.peft_config.values():
+        config.base_model_name_or_path = None
+    return adapted
+
+
+def publish_adapter(model: torch.nn.Module, out: Path) -> torch.nn.Module:
+    """Write the adapter to ``<out>/adapter`` and return the plain model with it merged in; one without stays as it is.
+
+    W <- W + alpha / r B A, in fp32, for each adapted matrix W. The given model is used up.
+    """
+    if not isinstance(model, PeftModel):
+        return model
+    save_adapter(model, Path(out) / ADAPTER)
+    return model.merge_and_unload()
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Write an adapter so that `PeftModel.from_pretrained` opens it, with the same bytes each time."""
+    # "auto" would look for the base model, on the Hub too, to see whether its table grew.
+    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # an empty card that names the base model by its path
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)
+    path = folder / "adapter_config.json"
+    settings = read_json(path)
+    for name in ("target_modules", "exclude_modules", "modules_to_save"):
+        if isinstance(settings.get(name), list):
+            settings[name] = sorted(settings[name])  # sets: in another order in each process
+    write_json(path, settings)
+
+
+def trained_count(model: torch.nn.Module) -> int:
+    """Parameters that training changes."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

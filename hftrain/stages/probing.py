@@ -1,0 +1,320 @@
+"""Each stage of a flow, run on a piece of its work: what a plan is made of."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hftrain.artifacts import stage, write_jsonl
+from hftrain.files import read_json
+from hftrain.stages import (
+    collect,
+    collect_preferences,
+    curate,
+    evaluate_model,
+    export,
+    ppo,
+    pretrain,
+    reward_model,
+    sft,
+    train_tokenizer,
+)
+from hftrain.stages.costs import ARTIFACTS, Line, Ran, mebibytes
+from hftrain.stages.flow import FlowConfig
+
+READING_SECONDS = 5.0
+STEPS = 6
+LOGGED = 2
+PAIRS_SHARE = 0.6
+"""Of the pairs that a prompt may give, how many it does: answers that tie or are cut give none."""
+PROBED_PROMPTS = 48
+CHARS_PER_TOKEN = 2.5
+"""Of the corpus's answers that stand in for the model's: none longer than the model's may be."""
+
+
+class Probe:
+    """The stages of a flow, each run on a piece of its work, and what they counted on the way."""
+
+    def __init__(self, flow: FlowConfig, folder: Path) -> None:
+        self.flow, self.folder = flow, folder
+        self.growth = 1.0
+        """How many times the piece the whole is."""
+
+    def at(self, name: str) -> Path:
+        """Where the probe of a stage wrote."""
+        return self.folder / ARTIFACTS[name]
+
+    def collect(self) -> Line:
+        """Read files for a few seconds, conversations all."""
+        from hftrain.corpus.gathering import Gathering
+        from hftrain.corpus.piece import write_piece
+        from hftrain.corpus.storage import CONVERSATION_FEATURES, write_rows
+
+        given = self.flow.collect
+        found: dict[str, Any] = {}
+
+        @stage(makes="raw", uses_torch=False)
+        def collect_piece(config: collect.CollectConfig, *, out: Path) -> None:
+            found["piece"] = write_piece(
+                out / "documents", config.text, text_column=config.text_column, license=config.license,
+                seconds=READING_SECONDS,
+            )  # fmt: skip
+            talks = Gathering(config.text_column, config.license).conversations(config.conversations)
+            limited = itertools.islice(talks, config.max_conversations)
+            found["talks"] = write_rows(out / "conversations", limited, CONVERSATION_FEATURES)
+
+        ran = Ran(collect_piece(given, out=self.at("collect")))
+        piece = found["piece"]
+        everything = piece.documents / max(piece.share, 1e-9)
+        kept = min(everything, given.max_documents or math.inf)
+        self.growth = max(1.0, kept / max(piece.documents, 1))
+        seconds = ran.seconds - piece.seconds + piece.seconds / piece.share / piece.processes
+        counted = f"{piece.share:.0%} of the files read in {piece.seconds:.0f} s, {piece.processes} processes"
+        return ran.line("collect", seconds, counted, disk_bytes=ran.disk_bytes * self.growth)
+
+    def curate(self) -> Line:
+        """Curate the piece; a tenth of it first, for what is loaded once."""
+        from hftrain.corpus.storage import DOCUMENT_FEATURES, read_rows, write_rows
+        from hftrain.corpus.warming import PROCESSES_FROM_BYTES, size_bytes_of
+        from hftrain.corpus.workers import cpu_count
+
+        raw = self.at("collect")
+
+        @stage(makes="raw", reads=("raw",), uses_torch=False)
+        def few(config: collect.CollectConfig, *, raw: Path, out: Path) -> None:
+            for kind in ("documents", "conversations"):
+                rows = read_rows(raw / kind)
+                part = rows.select(range(min(len(rows), max(200, len(rows) // 10))))
+                write_rows(out / kind, iter(part), DOCUMENT_FEATURES if kind == "documents" else rows.features)
+
+        small = few(self.flow.collect, raw=raw, out=self.folder / "few")
+        loading = Ran(curate.curate(self.flow.curate, raw=small, out=self.folder / "few_corpus"))
+        ran = Ran(curate.curate(self.flow.curate, raw=raw, out=self.at("curate")))
+        large = size_bytes_of(raw / "documents") * self.growth >= PROCESSES_FROM_BYTES
+        processes = cpu_count() if large else 1
+        seconds = loading.seconds + ran.seconds * self.growth / processes
+        counted = f"{self.growth:.1f} x {ran.seconds:.1f} s by {processes} processes, {loading.seconds:.1f} s to load"
+        return ran.line("curate", seconds, counted, disk_bytes=ran.disk_bytes * self.growth)
+
+    @property
+    def train_bytes(self) -> float:
+        """UTF-8 bytes of training text that the whole corpus will have."""
+        return float(Ran(self.at("curate")).summary["bytes_kept"]) * self.growth
+
+    def train_tokenizer(self) -> Line:
+        """Learn from the piece and from half of it: what grows with the text and what does not."""
+        given, corpus = self.flow.train_tokenizer, self.at("curate")
+        whole = min(self.train_bytes, given.text_bytes)
+        piece = int(whole / self.growth)
+        folders = {"cold": piece // 2, "half": piece // 2, "tokenizer": piece}  # the first loads the libraries
+        cold, half, ran = (
+            Ran(train_tokenizer.train_tokenizer(
+                dataclasses.replace(given, text_bytes=max(size, 1)), corpus=corpus, out=self.folder / name
+            ))
+            for name, size in folders.items()
+        )  # fmt: skip
+        slope = max(0.0, (ran.seconds - half.seconds) / max(piece - piece // 2, 1))
+        seconds = ran.seconds + slope * (whole - piece) + max(0.0, cold.seconds - half.seconds)
+        return ran.line("train_tokenizer", seconds, f"{whole / 1e6:.1f} MB, from {piece / 1e6:.1f} and half of it")
+
+    def pretrain(self) -> Line:
+        """A few steps, and the looks before and after them."""
+        given = self.flow.pretrain
+        per_token = read_json(self.at("train_tokenizer") / "report.json")["documents"]["bytes_per_token"]
+        training = self._derived_training(per_token)
+        config = dataclasses.replace(given, training=few_steps(training), max_minutes=None, look_every_steps=STEPS)
+        ran = Ran(pretrain.pretrain(config, corpus=self.at("curate"), tokenizer=self.at("train_tokenizer"),
+                                    out=self.at("pretrain")))  # fmt: skip
+        step_tokens = ran.summary["train_tokens"] / STEPS
+        steps = steps_of(training, self.train_bytes / per_token / (step_tokens / batch_of(training)))
+        packing = steps * step_tokens * self._encoding_seconds_per_token(per_token)
+        line = _training_line(ran, "pretrain", steps, given.look_every_steps, f"{step_tokens:,.0f} tokens", packing)
+        if given.max_minutes is None:
+            return line
+        return dataclasses.replace(line, seconds=given.max_minutes * 60, counted="pretrain.max_minutes")
+
+    def _derived_training(self, bytes_per_token: float) -> Mapping[str, Any]:
+        """The arguments that the whole corpus will give; where nothing is derived, those that are written."""
+        from hftrain.models.shapes import NAMES
+        from hftrain.models.sizes import derive, laid_over
+        from hftrain.tokens.chat import load_tokenizer
+        from hftrain.training.starting import DEFAULT_SIZE
+
+        given = self.flow.pretrain
+        model_type = given.model.get("model_type")
+        if given.base is not None or (model_type is not None and model_type not in NAMES):
+            return given.training
+        derived = derive(
+            given.size or DEFAULT_SIZE,
+            vocab_size=given.model.get("vocab_size", len(load_tokenizer(self.at("train_tokenizer")))),
+            model_type=model_type,
+            train_bytes=round(self.train_bytes),
+            bytes_per_token=bytes_per_token,
+            objective=given.objective,
+            row_tokens=given.row_tokens,
+            optimizer=given.optimizer.name,
+        )
+        return laid_over(derived, given.model, given.training, row_tokens=given.row_tokens).training
+
+    def _encoding_seconds_per_token(self, bytes_per_token: float) -> float:
+        import time
+
+        from hftrain.corpus.splits import take_bytes, texts_of
+        from hftrain.tokens.chat import load_tokenizer
+        from hftrain.tokens.packing import encode_documents
+
+        texts = take_bytes(texts_of(self.at("curate"), "train"), 500_000)
+        began = time.monotonic()
+        tokens = sum(len(ids) for ids in encode_documents(load_tokenizer(self.at("train_tokenizer")), texts))
+        return (time.monotonic() - began) / tokens
+
+    def sft(self) -> Line:
+        """A few steps, and the looks before and after them."""
+        given = self.flow.sft
+        # Next to no learning rate: a model that has just learned that answers end would answer nothing more.
+        training = few_steps(given.training) | {"learning_rate": 1e-12}
+        config = dataclasses.replace(given, training=training, look_every_steps=STEPS)
+        ran = Ran(sft.sft(config, base=self.at("pretrain"), corpus=self.at("curate"), out=self.at("sft")))
+        talks = ran.summary["train_conversations"]
+        steps = steps_of(given.training, talks)
+        return _training_line(ran, "sft", steps, given.look_every_steps, f"{batch_of(given.training)} conversations")
+
+    def collect_preferences(self) -> Line:
+        """Ask a few prompts; write pairs of the corpus's own answers for what follows."""
+        given = self.flow.collect_preferences
+        known = Ran(self.at("curate")).summary
+        asked = sum(
+            min(known[f"conversations_{split}"], math.inf if given.prompts is None else given.prompts * share)
+            for split, share in (("train", 1), ("heldout", 0.25))
+        )
+        ranked = self._ranked_file()
+        config = dataclasses.replace(given, rankings=ranked, minimum_margin=0.0)
+        chat, corpus = self.at("sft"), self.at("curate")
+        ran = Ran(
+            collect_preferences.collect_preferences(
+                config, chat=chat, corpus=corpus, out=self.at("collect_preferences")
+            )
+        )
+        per_prompt = 0.0 if given.rankings else self._asking_seconds_per_prompt()
+        seconds = ran.seconds + asked * per_prompt
+        return ran.line("collect_preferences", seconds, f"{asked:,.0f} prompts of {per_prompt:.3f} s")
+
+    def _ranked_file(self) -> Path:
+        """Pairs of an answer of the corpus and another prompt's: what people's rankings look like."""
+        from hftrain.corpus.splits import conversations_of
+
+        talks = [
+            (before["content"], after["content"])
+            for talk in conversations_of(self.at("curate"), "train")
+            for before, after in itertools.pairwise(talk)
+            if (before["role"], after["role"]) == ("user", "assistant")
+            and len(after["content"]) <= CHARS_PER_TOKEN * self.flow.collect_preferences.new_tokens
+        ][:400]
+        rows = [
+            {"prompt": prompt, "chosen": chosen, "rejected": talks[place - 1][1]}
+            for place, (prompt, chosen) in enumerate(talks)
+            if chosen != talks[place - 1][1]
+        ]
+        write_jsonl(self.folder / "ranked.jsonl", rows)
+        return self.folder / "ranked.jsonl"
+
+    def _asking_seconds_per_prompt(self) -> float:
+        import time
+
+        from hftrain.alignment.asking import HELDOUT_PROMPTS_SHARE, ask_model
+
+        given, began = self.flow.collect_preferences, time.monotonic()
+        ask_model(
+            self.at("sft"), self.at("curate"), prompts=PROBED_PROMPTS, answers_per_prompt=given.answers_per_prompt,
+            new_tokens=given.new_tokens, temperature=given.temperature, judge=given.judge, options=given.judge_options,
+            seed=0,
+        )  # fmt: skip
+        return (time.monotonic() - began) / (PROBED_PROMPTS * (1 + HELDOUT_PROMPTS_SHARE))
+
+    def reward_model(self) -> Line:
+        """A few steps, and the scores before and after them."""
+        given, asked = self.flow.reward_model, self.flow.collect_preferences
+        config = dataclasses.replace(given, training=few_steps(given.training), max_dropped_share=0.99)
+        ran = Ran(reward_model.reward_model(config, chat=self.at("sft"), preferences=self.at("collect_preferences"),
+                                            out=self.at("reward_model")))  # fmt: skip
+        known = Ran(self.at("curate")).summary["conversations_train"]
+        prompts = min(known, asked.prompts or known)
+        pairs = prompts * asked.pairs_per_prompt * PAIRS_SHARE
+        steps = steps_of(given.training, pairs)
+        return _training_line(ran, "reward_model", steps, None, f"{batch_of(given.training)} of {pairs:,.0f} pairs")
+
+    def ppo(self) -> Line:
+        """Two updates of a whole batch, and some held-out answers."""
+        given = self.flow.ppo
+        batch = batch_of(given.training)
+        training = {**given.training, "total_episodes": LOGGED * batch, "save_steps": LOGGED}
+        prompts = max(2, 64 // given.heldout_answers)
+        config = dataclasses.replace(given, training=training, heldout_prompts=prompts, look_every_updates=LOGGED)
+        ran = Ran(ppo.ppo(config, chat=self.at("sft"), reward=self.at("reward_model"), corpus=self.at("curate"),
+                          out=self.at("ppo")))  # fmt: skip
+        known = Ran(self.at("curate")).summary["conversations_heldout"]
+        asked = min(known, given.heldout_prompts) / ran.summary["heldout_prompts"]
+        updates = math.ceil(given.training.get("total_episodes", known) / batch)
+        measured = ran.manifest["measured"]
+        seconds = updates * measured["seconds_per_step"] + (ran.seconds - measured["train_seconds"]) * asked
+        return ran.line("ppo", seconds, f"{updates:,} updates of {measured['seconds_per_step']:.2f} s")
+
+    def export(self) -> Line:
+        """All of it."""
+        ran = Ran(
+            export.export(self.flow.export, policy=self.at("ppo"), corpus=self.at("curate"), out=self.at("export"))
+        )
+        return ran.line("export", ran.seconds, "all of it, on a model of the same size")
+
+    def evaluate_model(self) -> Line:
+        """A quarter and a sixteenth of it."""
+        given = self.flow.evaluate_model
+        known = Ran(self.at("curate")).summary["conversations_heldout"]
+        talks = min(known, given.heldout_conversations)
+        parts = (16, 4)
+        ran = []
+        for part in parts:
+            config = dataclasses.replace(
+                given, heldout_bytes=given.heldout_bytes // part, heldout_conversations=max(1, talks // part)
+            )
+            inputs = {name: self.at(made) for name, made in MODELS.items()}
+            ran.append(Ran(evaluate_model.evaluate_model(config, **inputs, out=self.folder / f"evaluation_{part}")))
+        slope = max(0.0, (ran[1].seconds - ran[0].seconds) / (1 / parts[1] - 1 / parts[0]))
+        seconds = ran[1].seconds + slope * (1 - 1 / parts[1])
+        return ran[1].line("evaluate_model", seconds, f"from a {parts[1]}th and a {parts[0]}th of it")
+
+
+MODELS = {"corpus": "curate", "base": "pretrain", "chat": "sft", "reward": "reward_model", "policy": "ppo"}
+
+
+def few_steps(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The same training, ended after a few steps; what its schedule says of its end is left out."""
+    left = {name: value for name, value in training.items() if name not in ("lr_scheduler_kwargs", "warmup_steps")}
+    few = {"max_steps": STEPS, "logging_steps": LOGGED, "save_steps": STEPS, "lr_scheduler_type": "constant"}
+    return left | few
+
+
+def batch_of(training: Mapping[str, Any]) -> int:
+    """Rows in a step of one process."""
+    return int(training.get("per_device_train_batch_size", 8)) * int(training.get("gradient_accumulation_steps", 1))
+
+
+def steps_of(training: Mapping[str, Any], rows: float) -> int:
+    """Steps of a training on so many rows."""
+    given = int(training.get("max_steps", -1))
+    return given if given > 0 else math.ceil(float(training.get("num_train_epochs", 3)) * rows / batch_of(training))
+
+
+def _training_line(ran: Ran, name: str, steps: int, look_every: int | None, of: str, more: float = 0.0) -> Line:
+    """Seconds: what stands around the training, its steps, and its looks, of which the probe took two."""
+    measured = ran.manifest["measured"]
+    step, around = measured["seconds_per_step"], ran.seconds - measured["train_seconds"]
+    look = max(0.0, measured["train_seconds"] - STEPS * step) / 2
+    looks = 0 if look_every is None else 1 + math.ceil(steps / look_every)
+    checkpoints = 2 * (measured["checkpoint_bytes"] or 0)
+    counted = (
+        f"{steps:,} steps of {step:.3f} s ({of}), {looks} looks of {look:.1f} s, {mebibytes(checkpoints)} MiB meanwhile"
+    )
+    return ran.line(name, around + steps * step + looks * look + more, counted)

@@ -1,0 +1,205 @@
+"""Bits per byte by wall clock, everything counted, against what a user would pick instead; paired, in one run.
+
+    python tests/bench/pretraining.py [--minutes 10] [--seeds 3] [--search-minutes 2] [--longer 3] [--out DIR]
+
+The same training documents, the same two cores, one contender after the other. Counted is the process from its start
+to the saved model: imports, tokenizer, packing, training. Scored is each saved model, by one function, on held-out
+documents that none has seen: ``kids.parquet`` and ``stories.jsonl.gz``, curated, split by hash.
+
+hftrain   ``train_tokenizer`` and ``pretrain`` with a size and ``max_minutes``, all else as derived.
+trainer   what run_clm.py does: the same tokenizer size, blocks joined and cut, Trainer, AdamW, cosine; the best of
+          three learning rates and three model sizes, which it is given beforehand and which cost it nothing.
+nanogpt   GPT-2's architecture with the settings of nanoGPT's train_shakespeare_char.py: 6 layers of 384, dropout 0.2,
+          AdamW 1e-3 with beta2 0.99, cosine to a tenth, 100 steps of warm-up, batches of 64 rows.
+
+trainer and nanogpt get as many steps as fit: their own speed is timed before, at no cost to them.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+SOURCES = [DATA / "books-standardebooks" / "kids.parquet", DATA / "storybooks-en" / "stories.jsonl.gz"]
+VOCABULARY = 4096
+ROW_TOKENS = 256
+SHAPES = {"1M": (128, 4), "2.6M": (192, 4), "4.3M": (256, 4)}
+LEARNING_RATES = (2e-3, 4e-3, 8e-3)
+TRAINER_ROWS = 16
+NANOGPT_ROWS = 64
+ENDING_SECONDS = 2.0
+"""For saving, in the planned contenders; hftrain plans its own end."""
+
+
+def corpus(out: Path) -> Path:
+    """The corpus of all contenders."""
+    from hftrain.config import load_section
+    from hftrain.stages.collect import CollectConfig, collect
+    from hftrain.stages.curate import CurateConfig, curate
+
+    sources = f"collect.text={json.dumps([str(path) for path in SOURCES])}"
+    raw = collect(load_section(CollectConfig, "collect", None, [sources, "collect.conversations=[]"]), out=out / "raw")
+    return curate(load_section(CurateConfig, "curate", None, []), raw=raw, out=out / "corpus")
+
+
+def hftrain(folder: Path, out: Path, minutes: float, seed: int, size: str) -> None:
+    """The product, as its recipes call it; what it needs to start and for its tokenizer comes off the budget."""
+    from hftrain.config import load_section
+    from hftrain.stages.pretrain import PretrainConfig, pretrain
+    from hftrain.stages.train_tokenizer import TrainTokenizerConfig, train_tokenizer
+
+    words = load_section(TrainTokenizerConfig, "train_tokenizer", None, [f"train_tokenizer.vocab_size={VOCABULARY}"])
+    tokenizer = train_tokenizer(words, corpus=folder, out=out / "tokenizer")
+    left = minutes - (time.monotonic() - BEGAN) / 60
+    given = {"size": size, "max_minutes": round(left, 3), "seed": seed, "row_tokens": ROW_TOKENS}
+    settings = [f"pretrain.{name}={value}" for name, value in given.items()]
+    pretrain(
+        load_section(PretrainConfig, "pretrain", None, settings), corpus=folder, tokenizer=tokenizer, out=out / "base"
+    )
+
+
+def plain(folder: Path, out: Path, minutes: float, seed: int, kind: str, width: int, layers: int, rate: float) -> None:
+    """A Trainer recipe in a few lines, as run_clm.py or nanoGPT would have it."""
+    import torch
+    from datasets import Dataset
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
+
+    from hftrain.corpus.splits import texts_of
+
+    torch.manual_seed(seed)
+    texts = list(texts_of(folder, "train"))
+    learned = ByteLevelBPETokenizer()
+    learned.train_from_iterator(texts, vocab_size=VOCABULARY, special_tokens=["<|endoftext|>"], show_progress=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=learned._tokenizer, eos_token="<|endoftext|>")
+    stream = [token for ids in tokenizer(texts)["input_ids"] for token in [*ids, tokenizer.eos_token_id]]
+    blocks = [stream[i : i + ROW_TOKENS] for i in range(0, len(stream) - ROW_TOKENS, ROW_TOKENS)]
+    rows = Dataset.from_dict({"input_ids": blocks, "labels": blocks})
+    is_gpt = kind == "nanogpt"
+    common = {"vocab_size": len(tokenizer), "bos_token_id": 0, "eos_token_id": 0}
+    shape = (
+        {"n_embd": width, "n_layer": layers, "n_head": 6, "n_positions": ROW_TOKENS, "resid_pdrop": 0.2,
+         "embd_pdrop": 0.2, "attn_pdrop": 0.2}
+        if is_gpt
+        else {"hidden_size": width, "intermediate_size": width * 8 // 3, "num_hidden_layers": layers,
+              "num_attention_heads": width // 64, "num_key_value_heads": width // 64,
+              "max_position_embeddings": ROW_TOKENS, "tie_word_embeddings": True}
+    )  # fmt: skip
+    batch = NANOGPT_ROWS if is_gpt else TRAINER_ROWS
+    schedule = (
+        {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr_rate": 0.1}, "warmup_steps": 100,
+         "adam_beta2": 0.99}
+        if is_gpt
+        else {"lr_scheduler_type": "cosine", "warmup_steps": 0.05, "adam_beta2": 0.95}
+    )  # fmt: skip
+
+    def train(steps: int) -> Any:
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2" if is_gpt else "llama", **common, **shape))
+        args = TrainingArguments(
+            output_dir=str(out / "scratch"), max_steps=steps, per_device_train_batch_size=batch, learning_rate=rate,
+            weight_decay=0.1, report_to="none", save_strategy="no", use_cpu=True, seed=seed, disable_tqdm=True,
+            logging_steps=1000, **schedule,
+        )  # fmt: skip
+        trainer = Trainer(model, args, train_dataset=rows)
+        trainer.train()
+        return trainer
+
+    ready = time.monotonic()
+    probes = [timed(lambda: train(2)), timed(lambda: train(12))]
+    seconds_per_step = (probes[1] - probes[0]) / 10
+    left = minutes * 60 - (ready - BEGAN) - ENDING_SECONDS
+    steps = int(left / seconds_per_step)
+    trainer = train(steps)
+    trainer.save_model(str(out / "base"))
+    tokenizer.save_pretrained(out / "base")
+    (out / "free.json").write_text(json.dumps({"seconds": sum(probes), "steps": steps}))
+
+
+def timed(work: Any) -> float:
+    """Seconds that a piece of work takes."""
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def contender(name: str, folder: Path, out: Path, minutes: float, seed: int, **given: Any) -> dict[str, float]:
+    """Run one in a process of its own, count its seconds, score what it saved."""
+    from hftrain.corpus.splits import texts_of
+    from hftrain.models.loading import load_causal_lm, parameter_count
+    from hftrain.models.scoring import score_texts
+    from hftrain.tokens.chat import load_tokenizer
+
+    settings = {"name": name, "corpus": str(folder), "out": str(out), "minutes": minutes, "seed": seed, **given}
+    log = out.with_suffix(".log")
+    out.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        command = [sys.executable, __file__, "--run", json.dumps(settings)]
+        seconds = timed(lambda: subprocess.run(command, check=True, stdout=file, stderr=file))
+    free = json.loads((out / "free.json").read_text())["seconds"] if (out / "free.json").is_file() else 0.0
+    model, tokenizer = load_causal_lm(out / "base"), load_tokenizer(out / "base")
+    score = score_texts(model, tokenizer, list(texts_of(folder, "heldout")), row_tokens=ROW_TOKENS)
+    found = {"bits_per_byte": score.bits_per_byte, "seconds": seconds - free, "parameters": parameter_count(model)}
+    said = f"{found['bits_per_byte']:.4f} bits per byte, {found['parameters']:,} parameters"
+    print(
+        f"{name:9} {found['seconds'] / 60:5.2f} of {minutes:.1f} minutes, seed {seed}: {said} {given or ''}", flush=True
+    )
+    return found
+
+
+def best_plain(folder: Path, out: Path, minutes: float) -> dict[str, Any]:
+    """The settings of the plain recipe that score best in so many minutes each, of nine."""
+    tried = {}
+    for name, (width, layers) in SHAPES.items():
+        for rate in LEARNING_RATES:
+            given = {"width": width, "layers": layers, "rate": rate}
+            place = out / f"search-{name}-{rate}"
+            tried[contender("trainer", folder, place, minutes, 0, **given)["bits_per_byte"]] = given
+    return tried[min(tried)]
+
+
+def main(options: argparse.Namespace) -> None:
+    """Search, then the seeds, each contender in turn; then the plain recipe with more time."""
+    out = options.out
+    folder = corpus(out)
+    best = best_plain(folder, out, options.search_minutes or options.minutes)
+    nano = {"width": 384, "layers": 6, "rate": 1e-3}
+    scores: dict[str, list[float]] = {"hftrain": [], "trainer": [], "nanogpt": []}
+    for seed in range(1, options.seeds + 1):
+        for name, given in (("hftrain", {"size": options.size}), ("trainer", best), ("nanogpt", nano)):
+            found = contender(name, folder, out / f"{name}-{seed}", options.minutes, seed, **given)
+            scores[name].append(found["bits_per_byte"])
+    for name in ("trainer", "nanogpt"):
+        less = [1 - mine / theirs for mine, theirs in zip(scores["hftrain"], scores[name], strict=True)]
+        print(f"hftrain below {name}: {', '.join(f'{share:.1%}' for share in less)}; mean {mean(less):.1%}")
+    if options.longer:
+        more = contender("trainer", folder, out / "trainer-longer", options.longer * options.minutes, 1, **best)
+        print(f"hftrain after {options.minutes:g} minutes: {mean(scores['hftrain']):.4f}; "
+              f"trainer after {options.longer * options.minutes:g}: {more['bits_per_byte']:.4f}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    BEGAN = time.monotonic()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--search-minutes", type=float, help="default: as many as the comparison has")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--longer", type=float, default=3, help="the plain recipe once with so many times the minutes")
+    parser.add_argument("--size", default="mini")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench-pretraining"))
+    parser.add_argument("--run", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.run:
+        asked = json.loads(chosen.run)
+        name, folder, out = asked.pop("name"), Path(asked.pop("corpus")), Path(asked.pop("out"))
+        if name == "hftrain":
+            hftrain(folder, out, **asked)
+        else:
+            plain(folder, out, kind=name, **asked)
+    else:
+        main(chosen)

@@ -1,0 +1,48 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hftrain.config import load_config
+from hftrain.stages import planning
+from hftrain.stages.costs import ARTIFACTS, Line, recorded
+from hftrain.stages.flow import FlowConfig
+from hftrain.stages.probing import batch_of, few_steps, steps_of
+
+SMOKE = Path(__file__).parents[2] / "recipes" / "configs" / "smoke.yaml"
+
+
+def test_steps_by_hand() -> None:
+    training = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "num_train_epochs": 3}
+    assert batch_of(training) == 8
+    assert steps_of(training, rows=100) == 38  # 300 / 8, the last one short
+    assert steps_of(training | {"max_steps": 7}, rows=100) == 7
+
+
+def test_a_few_steps_keep_what_a_step_costs_and_end_early() -> None:
+    given = {"max_steps": 900, "warmup_steps": 50, "learning_rate": 0.5, "optim": "adafactor", "warmup_ratio": 1}
+    few = few_steps(given)
+    assert (few["optim"], few["learning_rate"], few["max_steps"]) == ("adafactor", 0.5, 6)
+    assert "warmup_steps" not in few
+
+
+def test_a_finished_stage_is_compared_with_what_it_took(
+    make_artifact: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_artifact(tmp_path / "base", "base", lambda out: (out / "x").write_bytes(b"x" * 2**20))
+    assert set(recorded(tmp_path)) == {"pretrain"}
+    monkeypatch.setattr(planning, "recorded", lambda _: {"pretrain": Line("pretrain", 100.0, 2**30, 2**20, "")})
+    lines = [Line("pretrain", 110.0, 2**29, 2**21, "11 steps of 10 s"), Line("sft", 60.0, 2**28, 2**20, "")]
+    monkeypatch.setattr(planning, "plan", lambda flow, folder: lines)
+    header, pretrain, sft, total = planning.plan_lines(FlowConfig(), tmp_path)
+    assert pretrain.split()[:8] == ["pretrain", "1.83", "512", "2", "1.67", "+10%", "-50%", "+100%"]
+    assert sft.split() == ["sft", "1.00", "256", "1"]
+    assert total.split() == ["in", "all", "2.83", "512", "3"]
+
+
+@pytest.mark.slow
+def test_every_stage_of_a_flow_is_probed(tmp_path: Path) -> None:
+    lines = planning.plan(load_config(FlowConfig, SMOKE), tmp_path)
+    assert [line.stage for line in lines] == [*ARTIFACTS, "report"]
+    assert all(line.seconds > 0 for line in lines)
+    assert all(line.memory_bytes > 50e6 for line in lines[:-1])
