@@ -7,49 +7,88 @@ from hftrain.report import plots
 from hftrain.report.markup import Markup, clip, div, fold, join, note, paragraph, span, table, tag
 from hftrain.report.numbers import count, decimal, percent, short_count
 from hftrain.report.parts import Options, curve, facts, figure, figures, growth, moved, or_ends
-from hftrain.report.reading import Artifact, as_mapping, at, objects_in
+from hftrain.report.reading import Artifact, as_list, as_mapping, at, objects_in
 
 MOST_LENS_TOKENS = 400
 
 
 def pretraining(base: Artifact, options: Options) -> Markup:
-    """How the base model learned to continue text."""
+    """How the base model learned to continue text, or to find hidden words."""
     summary, metrics = base.summary, base.metrics
-    before, after = (summary.get(f"heldout_bits_per_byte_{when}") for when in ("before", "after"))
-    heldout = or_ends(curve(metrics, "heldout_bits_per_byte"), before, after, metrics)
+    is_encoder = "heldout_masked_nats_after" in summary
+    packing = as_mapping(summary.get("packing"))
     return join(
         [
             facts(
                 ("parameters", short_count(summary.get("parameters"))),
                 ("tokens trained on", short_count(summary.get("train_tokens"))),
+                _guessing(summary) if is_encoder else _writing(summary),
                 (
-                    "bits per byte, held out",
-                    moved(summary, "heldout_bits_per_byte", decimal, 2),
-                    f"unigram {decimal(summary.get('unigram_bits_per_byte'), 2)}",
+                    "documents cut to fit rows",
+                    f"{count(packing.get('documents_cut'))} of {count(packing.get('documents'))}",
+                    f"{count(packing.get('padding_tokens'))} tokens of padding",
                 ),
             ),
             figures(
-                figure(
-                    plots.lines(
-                        {"held out": heldout},
-                        title="Held-out text",
-                        x_label="step",
-                        y_label="bits per byte",
-                        references={
-                            "uniform": summary.get("uniform_bits_per_byte"),
-                            "unigram": summary.get("unigram_bits_per_byte"),
-                        },
-                    ),
-                    "The bits that the model needs to write down a byte of text it never trained on. "
-                    "Below “unigram” it knows more than how often each token occurs. While it trains, a part of "
-                    "the text is measured; the numbers above are on all of it.",
-                ),
+                _masked_curve(base) if is_encoder else _heldout_curve(base),
                 _loss(metrics, "How surprised the model is by the next token of its training text."),
             ),
             _gradient(metrics),
+            _derived(base),
             growth(base, options),
         ]
     )
+
+
+def _writing(summary: Mapping[str, Any]) -> tuple[str, object, object]:
+    moved_by = moved(summary, "heldout_bits_per_byte", decimal, 2)
+    return "bits per byte, held out", moved_by, f"unigram {decimal(summary.get('unigram_bits_per_byte'), 2)}"
+
+
+def _guessing(summary: Mapping[str, Any]) -> tuple[str, object, object]:
+    found = f"{percent(summary.get('heldout_masked_accuracy_after'))} found"
+    return "nats per hidden token, held out", moved(summary, "heldout_masked_nats", decimal, 2), found
+
+
+def _heldout_curve(base: Artifact) -> Markup:
+    summary = base.summary
+    before, after = (summary.get(f"heldout_bits_per_byte_{when}") for when in ("before", "after"))
+    return figure(
+        plots.lines(
+            {"held out": or_ends(curve(base.metrics, "heldout_bits_per_byte"), before, after, base.metrics)},
+            title="Held-out text",
+            x_label="step",
+            y_label="bits per byte",
+            references={
+                "uniform": summary.get("uniform_bits_per_byte"),
+                "unigram": summary.get("unigram_bits_per_byte"),
+            },
+        ),
+        "The bits that the model needs to write down a byte of text it never trained on. "
+        "Below “unigram” it knows more than how often each token occurs. While it trains, a part of "
+        "the text is measured; the numbers above are on all of it.",
+    )
+
+
+def _masked_curve(base: Artifact) -> Markup:
+    before, after = (base.summary.get(f"heldout_masked_nats_{when}") for when in ("before", "after"))
+    return figure(
+        plots.lines(
+            {"held out": or_ends(curve(base.metrics, "heldout_masked_nats"), before, after, base.metrics)},
+            title="Hidden words of held-out text",
+            x_label="step",
+            y_label="nats per hidden token",
+        ),
+        "How surprised the model is by the tokens that were hidden from it, in text it never trained on.",
+    )
+
+
+def _derived(base: Artifact) -> Markup | None:
+    """What followed from the size, and by which rule."""
+    rules = as_list(base.values("derived.json").get("rules"))
+    if not rules:
+        return None
+    return fold("What was derived, and by which rule", tag("ul", *(tag("li", line) for line in rules)))
 
 
 def tokenizer_comparison(made: Artifact) -> Markup | None:

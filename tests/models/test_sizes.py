@@ -40,11 +40,11 @@ def test_the_schedule_follows_the_steps() -> None:
     made = derive("micro", vocab_size=2048, optimizer="adamw")
     steps = made.training["max_steps"]
     assert made.training["warmup_steps"] == round(0.05 * steps)
-    decay = {"num_decay_steps": round(0.25 * steps), "decay_type": "linear", "min_lr_ratio": 0.02}
+    decay = {"num_decay_steps": round(0.4 * steps), "decay_type": "linear", "min_lr_ratio": 0.02}
     assert made.training["lr_scheduler_kwargs"] == decay
     fewer = laid_over(made, {}, {"max_steps": 600})
     assert (fewer.training["max_steps"], fewer.training["warmup_steps"]) == (600, 30)
-    assert fewer.training["lr_scheduler_kwargs"]["num_decay_steps"] == 150
+    assert fewer.training["lr_scheduler_kwargs"]["num_decay_steps"] == 240
     assert fewer.training["learning_rate"] > made.training["learning_rate"]
     assert fewer.train_tokens == 600 * fewer.training["per_device_train_batch_size"] * 256
 
