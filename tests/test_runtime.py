@@ -59,3 +59,23 @@ def test_one_thread_by_torchrun_is_told_from_one_by_the_user(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     done = subprocess.run([sys.executable, "-c", launcher], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux is asked")
+def test_freed_memory_is_kept_unless_the_user_chose_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    class Library:
+        gnu_get_libc_version = None
+
+        def mallopt(self, name: int, value: int) -> int:
+            asked.append((name, value))
+            return 1
+
+    monkeypatch.setattr("ctypes.CDLL", lambda _: Library())
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    runtime.keep_freed_memory()
+    assert [name for name, _ in asked] == [-3, -1]
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+    runtime.keep_freed_memory()
+    assert len(asked) == 2

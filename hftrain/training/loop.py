@@ -48,8 +48,10 @@ def run_trainer(trainer: Trainer, out: Path, *, description: str) -> None:
     first_step = step_of(checkpoint) if checkpoint else 0
     if checkpoint:
         log.info("%s: goes on from step %d", description, first_step)
+    dtype = training_dtype(trainer.args)
     speed = Speed(
-        peak_of_this_process(training_dtype(trainer.args), torch.get_num_threads()),
+        peak_of_this_process(dtype, torch.get_num_threads()),
+        dtype=dtype,
         processes=process_count(),
         scratch=out / "scratch",
     )

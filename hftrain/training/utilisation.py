@@ -17,6 +17,9 @@ from hftrain.training.flops import flops_per_token
 CPU_SIDES = (512, 1024)
 CUDA_SIDES = (8192,)
 PROBE_SECONDS = 0.5
+AGAIN_SECONDS = 0.1
+"""For measuring again beside each checkpoint: what else ran at the start may be gone."""
+
 FEWEST_TRIES = 3
 
 
@@ -78,9 +81,12 @@ class Speed(TrainerCallback):
     it adds.
     """
 
-    def __init__(self, peak: float, *, processes: int, scratch: Path) -> None:
-        """Compare with ``peak`` operations a second of each process; keep the windows below ``scratch``."""
-        self.peak, self.processes, self.folder = peak, processes, scratch / "speed"
+    def __init__(self, peak: float, *, dtype: torch.dtype, processes: int, scratch: Path) -> None:
+        """Compare with ``peak`` operations a second of each process; keep the windows below ``scratch``.
+
+        The peak is measured again beside each checkpoint, and the highest counts.
+        """
+        self.peak, self.dtype, self.processes, self.folder = peak, dtype, processes, scratch / "speed"
         self.began = self.mark = self.logged = self.spent = 0.0
         self.first_step = self.window_step = self.window_tokens = 0
         self.standing = True
@@ -106,6 +112,7 @@ class Speed(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Let the clock stand."""
         self.standing = True
+        self.peak = max(self.peak, matrix_product_peak(self.dtype, seconds=AGAIN_SECONDS))
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Let the clock stand."""
@@ -130,9 +137,9 @@ class Speed(TrainerCallback):
         if tokens:
             rows = steps * args.train_batch_size * args.gradient_accumulation_steps * self.processes
             numbers["tokens_per_second"] = tokens / spent
-            numbers["mfu"] = model_flops_utilisation(
-                flops_per_token(kwargs["model"], tokens / rows), tokens / spent, self.peak * self.processes
-            )
+            flops = flops_per_token(kwargs["model"], tokens / rows)
+            numbers["flops_per_second"] = flops * tokens / spent
+            numbers["mfu"] = model_flops_utilisation(flops, tokens / spent, self.peak * self.processes)
         if is_main_process():
             write_json(self.folder / f"{state.global_step:09d}.json", numbers)
         share = (state.max_steps - state.global_step) / (state.global_step - self.first_step)
@@ -141,9 +148,11 @@ class Speed(TrainerCallback):
         self.logged, self.spent = now, 0.0
 
     def summary(self) -> Mapping[str, float]:
-        """Medians over the windows of the whole run, those before a kill included, and the peak."""
+        """Medians over the windows of the whole run, those before a kill included, and the highest peak."""
         windows = [read_json(path) for path in sorted(self.folder.glob("*.json"))]
-        names = ("seconds_per_step", "tokens_per_second", "mfu")
+        names = ("seconds_per_step", "tokens_per_second", "flops_per_second")
         found = {name: [each[name] for each in windows if name in each] for name in names}
         medians = {name: median(values) for name, values in found.items() if values}
+        if "flops_per_second" in medians:
+            medians["mfu"] = medians["flops_per_second"] / (self.peak * self.processes)
         return {**medians, "matrix_product_flops_per_second": self.peak}

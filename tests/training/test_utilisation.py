@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from hftrain.training import utilisation
 from hftrain.training.flops import flops_per_token
 from hftrain.training.utilisation import Speed, matrix_product_peak, model_flops_utilisation
 
@@ -44,8 +45,12 @@ def test_a_peak_is_measured_without_touching_the_random_state() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_clock_stands_while_a_checkpoint_is_written(tmp_path: Path, tiny_model: Any) -> None:
-    speed = Speed(1e9, processes=1, scratch=tmp_path)
+def test_the_clock_stands_while_a_checkpoint_is_written_and_the_peak_is_measured_again(
+    tmp_path: Path, tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peaks = iter([3e9, 4e9])
+    monkeypatch.setattr(utilisation, "matrix_product_peak", lambda *_, **__: next(peaks))
+    speed = Speed(1e9, dtype=torch.float32, processes=1, scratch=tmp_path)
     args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, per_device_train_batch_size=2)
     state, control, model = TrainerState(max_steps=4), TrainerControl(), tiny_model()[0]
     speed.on_train_begin(args, state, control)
@@ -59,6 +64,7 @@ def test_the_clock_stands_while_a_checkpoint_is_written(tmp_path: Path, tiny_mod
     speed.on_log(args, state, control, logs, model=model)
     assert logs["seconds_per_step"] < 0.05 and logs["eta_seconds"] > 0.2
     assert logs["tokens_per_second"] == pytest.approx(16 / logs["seconds_per_step"])
-    assert logs["mfu"] == pytest.approx(flops_per_token(model, 8) * logs["tokens_per_second"] / 1e9)
-    assert speed.summary()["mfu"] == logs["mfu"]
+    assert logs["mfu"] == pytest.approx(flops_per_token(model, 8) * logs["tokens_per_second"] / 4e9)
+    assert speed.summary()["mfu"] == pytest.approx(logs["mfu"])
+    assert speed.summary()["matrix_product_flops_per_second"] == 4e9
     assert "mfu" not in "".join(map(str, state.log_history))
