@@ -21,6 +21,10 @@ MLP_RATIO = 8 / 3
 """Width of a gated MLP by the model's width: as many parameters as an ungated one of 4 (Shazeer 2020,
 arXiv:2002.05202)."""
 
+TILE = 64
+"""Sides of matrices come in multiples of it where they can: bitsandbytes' nf4 reads no others on a CPU, and Muon takes
+neurons and heads in such blocks."""
+
 SIZE_TOLERANCE = 0.10
 """How far a model may lie from the number of parameters that was asked for."""
 
@@ -112,7 +116,8 @@ def settings_for(model_type: str, width: int, layers: int) -> dict[str, Any]:
     settings["tie_word_embeddings"] = True
     if model_type == "gpt2":
         return settings
-    settings[names.mlp] = max(32, round(MLP_RATIO * width / 32) * 32)
+    tile = math.gcd(width, TILE)
+    settings[names.mlp] = max(tile, round(MLP_RATIO * width / tile) * tile)
     if model_type == "modernbert":
         settings["sparse_prediction"] = True  # logits of the masked tokens alone: the others have no loss
         return settings
@@ -140,7 +145,8 @@ def nearest_shape(
     """The settings whose parameters come near to a number, and whose shape comes near to `WIDTH_PER_LAYER`.
 
     Of all widths and depths that lie within `SIZE_TOLERANCE`, the one with the least
-    ``|log2(depth / wished depth)| + 4 |log2(parameters / asked)|``, where the wished depth is width / 64, at least 2.
+    ``|log2(depth / wished depth)| + 4 |log2(parameters / asked)|``, where the wished depth is width / 64, at least 2;
+    a width that is no multiple of `TILE` only where no other comes as near.
     A width or a depth that is given stays; where both or the given one leave no such model, the nearest is taken.
 
     Args:
@@ -169,6 +175,7 @@ def nearest_shape(
                 continue
             wished = max(FEWEST_LAYERS, each / WIDTH_PER_LAYER)
             score = abs(math.log2(depth / wished)) + (4 if not settled else 400) * abs(math.log2(made / parameters))
+            score += 100 * bool(each % TILE)
             if best is None or score < best[0]:
                 best = score, settings
     if best is None:

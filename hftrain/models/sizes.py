@@ -272,7 +272,7 @@ def _shape_rules(model: Mapping[str, Any], corpus: str, *, given_row: bool) -> d
         "arXiv:2001.08361: loss hardly depends on the shape)",
         names.layers: "width / 64, at least 2 (the same)",
         names.heads: "heads of 32, of 64 from a width of 384 on",
-        names.mlp: "8/3 of the width in whole 32s (Shazeer 2020, arXiv:2002.05202)",
+        names.mlp: "8/3 of the width in whole 64s (Shazeer 2020, arXiv:2002.05202)",
         "tie_word_embeddings": "one table for input and output (Press and Wolf 2017, arXiv:1608.05859)",
         "vocab_size": "the tokenizer's" + (f"; the corpus has {corpus}" if corpus else ""),
         "row_tokens": YOURS

@@ -90,7 +90,7 @@ def test_two_processes_share_the_rows_of_a_step() -> None:
 
 def test_a_width_brings_its_heads_its_mlp_its_depth_and_its_context() -> None:
     made = laid_over(derive("mini", vocab_size=4096), {"hidden_size": 128}, {})
-    assert (made.model["num_attention_heads"], made.model["intermediate_size"], made.row_tokens) == (4, 352, 256)
+    assert (made.model["num_attention_heads"], made.model["intermediate_size"], made.row_tokens) == (4, 320, 256)
     assert made.parameters == pytest.approx(4_000_000, rel=0.1)
     assert made.rules["hidden_size"] == YOURS and made.rules["num_hidden_layers"] != YOURS
 
@@ -146,7 +146,7 @@ def test_each_line_names_a_value_and_its_rule() -> None:
 
 
 def test_the_recommended_vocabulary_grows_with_the_size() -> None:
-    assert [recommended_vocabulary(size) for size in SIZES] == [1024, 2048, 4096, 8192, 32_768]
+    assert [recommended_vocabulary(size) for size in SIZES] == [512, 2048, 4096, 8192, 32_768]
     assert recommended_vocabulary("1B") == 65_536
 
 
