@@ -1,7 +1,7 @@
 """What grows with the work: tokens/s, MFU and memory at three sizes and three contexts, the same tokens a step.
 
 ``python tests/bench/growth.py growth.png`` prints a table and draws it; a few minutes on two cores. Each cell is a
-process of its own, so that memory is its own: a few steps of transformers' Trainer through ``run_trainer``.
+process of its own, so that memory is its own: a few steps as ``pretrain`` takes them, with Muon.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SIZES = {"1M": (128, 3), "4M": (224, 5), "16M": (416, 6)}
+SIZES = {"1M": (128, 3), "4M": (256, 4), "16M": (512, 5)}
 """Width and depth; a vocabulary of 4,096, tied."""
 CONTEXTS = (128, 512, 1024)
 STEP_TOKENS = 2048
@@ -24,24 +24,29 @@ def measure(width: int, depth: int, context: int, folder: Path) -> dict[str, flo
     from transformers import AutoModelForCausalLM, LlamaConfig, Trainer, TrainingArguments
 
     from hftrain.artifacts import read_json
+    from hftrain.models.training_step import lighten
     from hftrain.runtime import forget_peak_memory, peak_memory_bytes, seed_everything
     from hftrain.training.arguments import training_arguments
     from hftrain.training.loop import run_trainer
+    from hftrain.training.optimizers import muon_for
     from hftrain.training.rows import collate_rows
 
     seed_everything(0)
     config = LlamaConfig(
-        hidden_size=width, intermediate_size=3 * width, num_hidden_layers=depth, num_attention_heads=width // 32,
-        num_key_value_heads=width // 32, head_dim=32, vocab_size=4096, tie_word_embeddings=True,
+        hidden_size=width, intermediate_size=3 * width, num_hidden_layers=depth, num_attention_heads=width // 64,
+        num_key_value_heads=width // 64, head_dim=64, vocab_size=4096, tie_word_embeddings=True,
         max_position_embeddings=context,
     )  # fmt: skip
     model = AutoModelForCausalLM.from_config(config)
+    lighten(model)
     batch = STEP_TOKENS // context
     given = {"max_steps": STEPS, "per_device_train_batch_size": batch, "logging_steps": 2, "save_strategy": "no"}
     args = training_arguments(TrainingArguments, given, folder, seed=0, section="growth")
     rows = Dataset.from_dict({"input_ids": randint(0, 4096, (STEPS * batch, context)).tolist()})
     before = forget_peak_memory() or peak_memory_bytes() or 0
-    run_trainer(Trainer(model, args, train_dataset=rows, data_collator=collate_rows), folder, description="growth")
+    muon = muon_for(args, matrix_learning_rate=0.01, momentum=0.95)
+    trainer = Trainer(model, args, train_dataset=rows, data_collator=collate_rows, optimizer_cls_and_kwargs=muon)
+    run_trainer(trainer, folder, description="growth")
     found = read_json(folder / "measured.json")
     peak = peak_memory_bytes() or 0
     return {"parameters": model.num_parameters(), "bytes": peak, "over_start": peak - before, **found}
