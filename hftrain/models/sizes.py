@@ -21,8 +21,8 @@ SIZES: Mapping[str, int] = {
     "small": 16_000_000,
     "base": 124_000_000,
 }
-"""Sizes by name, in parameters. With as many tokens as each derives, two fast cores take about two minutes, half an hour,
-five hours and three days for the first four; ``base`` is GPT-2 small."""
+"""Sizes by name, in parameters. With as many tokens as each derives, two fast cores take about two minutes, half an
+hour, five hours and three days for the first four; ``base`` is GPT-2 small."""
 
 SMALLEST_SIZE, LARGEST_SIZE = 50_000, 100_000_000_000
 
