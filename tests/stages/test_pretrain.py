@@ -96,7 +96,7 @@ def test_what_was_derived_is_kept_with_its_rules(base: Path) -> None:
     derived = read_json(base / "derived.json")
     assert derived["training"]["max_steps"] == 6 and derived["model"]["hidden_size"] == 32
     assert any(line.startswith("max_steps 6: as you set it") for line in derived["rules"])
-    assert any(line.startswith("weight_decay") and "arXiv" in line for line in derived["rules"])
+    assert any(line.startswith("adam_beta2") and "arXiv" in line for line in derived["rules"])
 
 
 def test_a_size_alone_is_enough(corpus_dir: Path, tokenizer_dir: Path, tmp_path: Path) -> None:
