@@ -64,6 +64,7 @@ def draw(found: dict[str, dict[int, dict[str, float]]], path: Path) -> None:
         axis.set(
             title=title, xlabel="context, tokens", xscale="log", xticks=CONTEXTS, xticklabels=CONTEXTS, ylim=(0, None)
         )
+        axis.minorticks_off()
     axes[0].legend(title="parameters")
     figure.savefig(path, dpi=120)
 

@@ -130,10 +130,11 @@ def timed(work: Any) -> float:
 
 def contender(name: str, folder: Path, out: Path, minutes: float, seed: int, **given: Any) -> dict[str, float]:
     """Run one in a process of its own, count its seconds, score what it saved."""
+    from transformers import AutoTokenizer
+
     from hftrain.corpus.splits import texts_of
     from hftrain.models.loading import load_causal_lm, parameter_count
     from hftrain.models.scoring import score_texts
-    from hftrain.tokens.chat import load_tokenizer
 
     settings = {"name": name, "corpus": str(folder), "out": str(out), "minutes": minutes, "seed": seed, **given}
     log = out.with_suffix(".log")
@@ -142,7 +143,8 @@ def contender(name: str, folder: Path, out: Path, minutes: float, seed: int, **g
         command = [sys.executable, __file__, "--run", json.dumps(settings)]
         seconds = timed(lambda: subprocess.run(command, check=True, stdout=file, stderr=file))
     free = json.loads((out / "free.json").read_text())["seconds"] if (out / "free.json").is_file() else 0.0
-    model, tokenizer = load_causal_lm(out / "base"), load_tokenizer(out / "base")
+    model, tokenizer = load_causal_lm(out / "base"), AutoTokenizer.from_pretrained(out / "base")
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token  # pads what is masked when it is scored
     score = score_texts(model, tokenizer, list(texts_of(folder, "heldout")), row_tokens=ROW_TOKENS)
     found = {"bits_per_byte": score.bits_per_byte, "seconds": seconds - free, "parameters": parameter_count(model)}
     said = f"{found['bits_per_byte']:.4f} bits per byte, {found['parameters']:,} parameters"
