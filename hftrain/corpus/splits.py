@@ -38,18 +38,19 @@ def conversations_of(corpus: Path, split: Split, *, needed: bool = True) -> list
     return list(rows["messages"])
 
 
-def take_bytes(texts: Iterable[str], size: int) -> list[str]:
-    """The first texts, as many as it takes to reach ``size`` UTF-8 bytes; a text that would pass it ends there, cut.
-
-    The cut falls between characters, so the total is within three bytes of ``size``.
-    """
-    taken, left = [], size
+def up_to_bytes(texts: Iterable[str], size: int) -> Iterator[str]:
+    """The first texts up to ``size`` UTF-8 bytes in all, the last one cut between two characters."""
     for text in texts:
-        encoded = text.encode()[:left]
-        piece = encoded.decode(errors="ignore")
-        if piece:
-            taken.append(piece)
-        left -= len(encoded)
-        if left <= 0:
-            break
-    return taken
+        encoded = text.encode()
+        if len(encoded) >= size:
+            if piece := encoded[:size].decode(errors="ignore"):
+                yield piece
+            return
+        size -= len(encoded)
+        if text:
+            yield text
+
+
+def take_bytes(texts: Iterable[str], size: int) -> list[str]:
+    """What ``up_to_bytes`` gives, as a list; the total is within three bytes of ``size``, or less where texts end."""
+    return list(up_to_bytes(texts, size))

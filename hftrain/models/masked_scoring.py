@@ -9,29 +9,22 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from hftrain.errors import DataError
-from hftrain.models.masks import IGNORED, masks_for
-from hftrain.models.scoring import TextScore
+from hftrain.models.masks import masks_for
+from hftrain.models.scoring import AnswerScore, TextScore
 from hftrain.runtime import progress
 from hftrain.tokens.chat import END_OF_TEXT
+from hftrain.tokens.lens import IGNORED
 from hftrain.tokens.packing import encode_documents
 
 Pair = tuple[Sequence[int], Sequence[int]]
 
 
 @dataclass(frozen=True)
-class MaskedScore:
-    """What a model's guesses at hidden tokens add up to."""
+class MaskedScore(AnswerScore):
+    """The same for guesses at hidden tokens."""
 
-    nats: float
-    tokens: int
-    """Hidden tokens."""
     hits: int
-    """Those whose likeliest token was the right one."""
-
-    @property
-    def nats_per_token(self) -> float:
-        """Mean nats per hidden token."""
-        return self.nats / self.tokens
+    """Hidden tokens whose likeliest token was the right one."""
 
     @property
     def accuracy(self) -> float:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from hftrain.errors import ConfigError
+from hftrain.tokens.lens import IGNORED
 
 MASK = "<|mask|>"
-IGNORED = -100
 SPACE = "\u0120"
 """A space as byte-level BPE writes it."""
 

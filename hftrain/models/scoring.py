@@ -12,9 +12,8 @@ from hftrain.errors import DataError
 from hftrain.models.loading import context_tokens
 from hftrain.runtime import progress
 from hftrain.tokens.chat import END_OF_TEXT, Messages, encode_conversation
+from hftrain.tokens.lens import IGNORED
 from hftrain.tokens.packing import encode_documents
-
-IGNORED = -100
 
 
 def bits_per_byte(nats: float, byte_count: int) -> float:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-IGNORED = -100
+from hftrain.tokens.lens import IGNORED
 
 CHUNK_LOGITS = 2**20
 """Logits that are at hand at once: 4 MiB in fp32. Half and twice as many are no faster."""

@@ -138,25 +138,18 @@ class Probe:
     def _derived_training(self, bytes_per_token: float) -> Mapping[str, Any]:
         """The arguments that the whole corpus will give; where nothing is derived, those that are written."""
         from hftrain.models.shapes import NAMES
-        from hftrain.models.sizes import derive, laid_over
         from hftrain.tokens.chat import load_tokenizer
-        from hftrain.training.starting import DEFAULT_SIZE
+        from hftrain.training.starting import derived_for
 
         given = self.flow.pretrain
-        model_type = given.model.get("model_type")
-        if given.base is not None or (model_type is not None and model_type not in NAMES):
+        if given.base is not None or given.model.get("model_type", "llama") not in NAMES:
             return given.training
-        derived = derive(
-            given.size or DEFAULT_SIZE,
-            vocab_size=given.model.get("vocab_size", len(load_tokenizer(self.at("train_tokenizer")))),
-            model_type=model_type,
+        return derived_for(
+            given,
+            vocab_size=len(load_tokenizer(self.at("train_tokenizer"))),
             train_bytes=round(self.train_bytes),
             bytes_per_token=bytes_per_token,
-            objective=given.objective,
-            row_tokens=given.row_tokens,
-            optimizer=given.optimizer.name,
-        )
-        return laid_over(derived, given.model, given.training, row_tokens=given.row_tokens).training
+        ).training
 
     def _encoding_seconds_per_token(self, bytes_per_token: float) -> float:
         import time

@@ -71,12 +71,12 @@ class TrainTokenizerConfig(StageConfig):
 @stage(makes="tokenizer", reads=("corpus",))
 def train_tokenizer(config: TrainTokenizerConfig, *, corpus: Path, out: Path) -> None:
     """Learn a byte-level BPE vocabulary with a chat template, check that it loads alike, report how it writes text."""
-    from hftrain.corpus.splits import conversations_of, texts_of
+    from hftrain.corpus.splits import conversations_of, texts_of, up_to_bytes
     from hftrain.runtime import progress
     from hftrain.tokens import comparison
     from hftrain.tokens.encoded_corpus import train_text_bytes
     from hftrain.tokens.vocabulary import check_saved, learn_vocabulary, save_tokenizer, vocabulary_size_for
-    from hftrain.tokens.words import Tally, up_to_bytes
+    from hftrain.tokens.words import Tally
 
     spoken = [message["content"] for talk in conversations_of(corpus, "train", needed=False) for message in talk]
     written = up_to_bytes(texts_of(corpus, "train", shuffled_by=config.seed), config.text_bytes)

@@ -90,19 +90,6 @@ def batches_of(texts: Iterable[str], *, batch_bytes: int = BATCH_BYTES) -> Itera
         yield batch
 
 
-def up_to_bytes(texts: Iterable[str], size: int) -> Iterator[str]:
-    """The first texts up to ``size`` UTF-8 bytes in all, the last one cut between two characters."""
-    for text in texts:
-        encoded = text.encode()
-        if len(encoded) >= size:
-            if piece := encoded[:size].decode(errors="ignore"):
-                yield piece
-            return
-        size -= len(encoded)
-        if text:
-            yield text
-
-
 class Tally:
     """Texts that are counted as they go by, once."""
 

@@ -14,7 +14,7 @@ from hftrain.models.continuing import load_base
 from hftrain.models.loading import context_tokens, new_causal_lm, new_masked_lm, parameter_count
 from hftrain.models.masks import with_mask_token
 from hftrain.models.shapes import NAMES
-from hftrain.models.sizes import derive, estimated_bytes_per_token, laid_over
+from hftrain.models.sizes import Derived, derive, estimated_bytes_per_token, laid_over
 from hftrain.models.training_step import lighten
 from hftrain.runtime import is_main_process, log, process_count
 from hftrain.tokens.chat import load_tokenizer
@@ -99,25 +99,41 @@ def start(config: Any, corpus: Path, tokenizer: Path, out: Path, *, began: float
     )
 
 
-def _derived(
-    config: Any, corpus: Path, vocabulary: PreTrainedTokenizerFast, *, bytes_per_token: float | None
-) -> dict[str, Any]:
-    """Model settings, row length, training arguments and the rules they came from."""
-    model_type = config.model.get("model_type")
-    if model_type is not None and model_type not in NAMES:
-        return _as_given(config, corpus, vocabulary)
+def derived_for(config: Any, *, vocab_size: int, train_bytes: int, bytes_per_token: float | None) -> Derived:
+    """What a ``PretrainConfig`` without a base stands for, its own settings laid over what its size derives.
+
+    Args:
+        config: Its model type, if it names one, must be one of `NAMES`.
+        vocab_size: Tokens in the tokenizer.
+        train_bytes: UTF-8 bytes of the training text.
+        bytes_per_token: Of the tokenizer; None where nobody measured.
+    """
     derived = derive(
         config.size or DEFAULT_SIZE,
-        vocab_size=config.model.get("vocab_size", len(vocabulary)),
-        model_type=model_type,
-        train_bytes=train_text_bytes(corpus),
+        vocab_size=config.model.get("vocab_size", vocab_size),
+        model_type=config.model.get("model_type"),
+        train_bytes=train_bytes,
         bytes_per_token=bytes_per_token,
         objective=config.objective,
         row_tokens=config.row_tokens,
         process_count=process_count(),
         optimizer=config.optimizer.name,
     )
-    derived = laid_over(derived, config.model, config.training, row_tokens=config.row_tokens)
+    return laid_over(derived, config.model, config.training, row_tokens=config.row_tokens)
+
+
+def _derived(
+    config: Any, corpus: Path, vocabulary: PreTrainedTokenizerFast, *, bytes_per_token: float | None
+) -> dict[str, Any]:
+    """Model settings, row length, training arguments and the rules they came from."""
+    if config.model.get("model_type", "llama") not in NAMES:
+        return _as_given(config, corpus, vocabulary)
+    derived = derived_for(
+        config,
+        vocab_size=len(vocabulary),
+        train_bytes=train_text_bytes(corpus),
+        bytes_per_token=bytes_per_token,
+    )
     return {
         "model": dict(derived.model),
         "row_tokens": derived.row_tokens,

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hftrain.corpus.splits import up_to_bytes
 from hftrain.tokens.splitting import Split
-from hftrain.tokens.words import Tally, batches_of, count_words, in_threads, pieces_of, up_to_bytes
+from hftrain.tokens.words import Tally, batches_of, count_words, in_threads, pieces_of
 
 TEXTS = st.lists(st.text(alphabet="ab Z.,'s\n1²\u00a0”é日", max_size=30), max_size=8)
 

@@ -20,8 +20,9 @@ from transformers import (
 from hftrain.errors import ConfigError
 from hftrain.files import digest_folder
 from hftrain.models.loading import new_masked_lm, save_model
-from hftrain.models.masks import IGNORED, with_mask_token
+from hftrain.models.masks import with_mask_token
 from hftrain.tokens.chat import END_OF_TEXT, encode_text, load_tokenizer
+from hftrain.tokens.lens import IGNORED
 from hftrain.training.masking import masked_collator
 
 TEXTS = ["The cat sat on the mat and looked at the red ball.", "The children played in the garden until evening."] * 12
