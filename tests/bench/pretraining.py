@@ -1,6 +1,7 @@
 """Bits per byte by wall clock, everything counted, against what a user would pick instead; paired, in one run.
 
     python tests/bench/pretraining.py [--minutes 10] [--seeds 3] [--search-minutes 1 4] [--longer 3] [--out DIR]
+    python tests/bench/pretraining.py --by processor --minutes 20 --search-minutes 2 8
 
 The same training documents, the same two cores, one contender after the other. Counted is the process from its start
 to the saved model: imports, tokenizer, packing, training. Scored is each saved model, by one function, on held-out
@@ -13,15 +14,21 @@ trainer   what run_clm.py does: the same tokenizer size, blocks joined and cut, 
 nanogpt   GPT-2's architecture with the settings of nanoGPT's train_shakespeare_char.py: 6 layers of 384, dropout 0.2,
           AdamW 1e-3 with beta2 0.99, cosine to a tenth, 100 steps of warm-up, batches of 64 rows.
 
+``--by processor`` is for a machine that has other work: every contender has one thread, two run at a time, and minutes
+are those of its own processor time, so twenty of them are what two quiet cores do in ten.
+
 trainer and nanogpt get as many steps as fit: their own speed is timed before, at no cost to them. What is finished
 stays in DIR: a cut benchmark goes on where it was.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -34,6 +41,7 @@ SHAPES = {"1M": (128, 4), "2.6M": (192, 4), "4.3M": (256, 4)}
 LEARNING_RATES = (1e-3, 2e-3, 4e-3)
 TRAINER_ROWS = 16
 NANOGPT_ROWS = 64
+ONE_AT_A_TIME = threading.Lock()
 ENDING_SECONDS = 2.0
 """For saving, in the planned contenders; hftrain plans its own end."""
 
@@ -130,70 +138,101 @@ def timed(work: Any) -> float:
     return time.monotonic() - began
 
 
-def contender(name: str, folder: Path, out: Path, minutes: float, seed: int, **given: Any) -> dict[str, float]:
-    """Run one in a process of its own, count its seconds, score what it saved."""
+def processor_seconds() -> float:
+    """Processor time of this process and of those it has waited for."""
+    return sum(os.times()[:4])
+
+
+def run_and_count(command: list[str], log: Path, by: str) -> float:
+    """Seconds of a process: by the clock with every core, or its own and one core's."""
+    began = time.monotonic()
+    with log.open("w") as file:
+        alone = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"} if by == "processor" else {}
+        process = subprocess.Popen(command, stdout=file, stderr=file, env={**os.environ, **alone})
+        _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{log}: {log.read_text()[-2000:]}")
+    return used.ru_utime + used.ru_stime if by == "processor" else time.monotonic() - began
+
+
+def contender(name: str, minutes: float, place: str, seed: int, how: argparse.Namespace, **given: Any) -> float:
+    """Run one in a process of its own, count its seconds, score what it saved, in bits per byte; once."""
+    out = how.out / place
+    result = out.with_suffix(".json")
+    if result.is_file():
+        return json.loads(result.read_text())["bits_per_byte"]
+    out.mkdir(parents=True, exist_ok=True)
+    settings = {"name": name, "corpus": str(how.out / "corpus"), "out": str(out), "minutes": minutes, "seed": seed}
+    command = [sys.executable, __file__, "--by", how.by, "--run", json.dumps({**settings, **given})]
+    seconds = run_and_count(command, out.with_suffix(".log"), how.by)
+    free = json.loads((out / "free.json").read_text())["seconds"] if (out / "free.json").is_file() else 0.0
+    with ONE_AT_A_TIME:
+        bits, parameters = scored(how.out / "corpus", out / "base")
+    result.write_text(json.dumps({"bits_per_byte": bits, "seconds": seconds - free, "parameters": parameters}))
+    said = f"{bits:.4f} bits per byte, {parameters:,} parameters"
+    took = f"{(seconds - free) / 60:5.2f} of {minutes:.1f} minutes"
+    print(f"{name:9} {took}, seed {seed}: {said} {given or ''}", flush=True)
+    return bits
+
+
+def scored(folder: Path, base: Path) -> tuple[float, int]:
+    """Bits per byte of a saved model on the held-out documents, by its own tokenizer, and its parameters."""
     from transformers import AutoTokenizer
 
     from hftrain.corpus.splits import texts_of
     from hftrain.models.loading import load_causal_lm, parameter_count
     from hftrain.models.scoring import score_texts
 
-    settings = {"name": name, "corpus": str(folder), "out": str(out), "minutes": minutes, "seed": seed, **given}
-    log, result = out.with_suffix(".log"), out.with_suffix(".json")
-    if result.is_file():
-        return json.loads(result.read_text())
-    out.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as file:
-        command = [sys.executable, __file__, "--run", json.dumps(settings)]
-        seconds = timed(lambda: subprocess.run(command, check=True, stdout=file, stderr=file))
-    free = json.loads((out / "free.json").read_text())["seconds"] if (out / "free.json").is_file() else 0.0
-    model, tokenizer = load_causal_lm(out / "base"), AutoTokenizer.from_pretrained(out / "base")
+    model, tokenizer = load_causal_lm(base), AutoTokenizer.from_pretrained(base)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token  # pads what is masked when it is scored
     score = score_texts(model, tokenizer, list(texts_of(folder, "heldout")), row_tokens=ROW_TOKENS)
-    found = {"bits_per_byte": score.bits_per_byte, "seconds": seconds - free, "parameters": parameter_count(model)}
-    result.write_text(json.dumps(found))
-    said = f"{found['bits_per_byte']:.4f} bits per byte, {found['parameters']:,} parameters"
-    print(
-        f"{name:9} {found['seconds'] / 60:5.2f} of {minutes:.1f} minutes, seed {seed}: {said} {given or ''}", flush=True
-    )
-    return found
+    return score.bits_per_byte, parameter_count(model)
 
 
-def best_plain(folder: Path, out: Path, minutes: list[float]) -> dict[str, Any]:
+def best_plain(how: argparse.Namespace, lanes: ThreadPoolExecutor) -> dict[str, Any]:
     """The settings of the plain recipe that score best: of nine for the rate of each size, of three for the size."""
 
-    def score(turn: int, name: str, rate: float) -> float:
-        place = out / f"search-{turn}-{name}-{str(rate).replace('.', '_')}"
-        given = {"width": SHAPES[name][0], "layers": SHAPES[name][1], "rate": rate}
-        return contender("trainer", folder, place, minutes[turn], 0, **given)["bits_per_byte"]
+    def tried(turn: int, choices: list[tuple[str, float]]) -> dict[tuple[str, float], float]:
+        def score(choice: tuple[str, float]) -> float:
+            (width, layers), rate = SHAPES[choice[0]], choice[1]
+            place = f"search-{turn}-{choice[0].replace('.', '_')}-{rate * 1000:g}e-3"
+            given = {"width": width, "layers": layers, "rate": rate}
+            return contender("trainer", how.search_minutes[turn], place, 0, how, **given)
 
-    rates = {name: min(LEARNING_RATES, key=lambda rate: score(0, name, rate)) for name in SHAPES}
-    best = min(rates, key=lambda name: score(1, name, rates[name]))
-    return {"width": SHAPES[best][0], "layers": SHAPES[best][1], "rate": rates[best]}
+        return dict(zip(choices, lanes.map(score, choices), strict=True))
+
+    first = tried(0, [(name, rate) for name in SHAPES for rate in LEARNING_RATES])
+    rates = {name: min(LEARNING_RATES, key=lambda rate: first[name, rate]) for name in SHAPES}
+    second = tried(1, list(rates.items()))
+    name, rate = min(second, key=lambda choice: second[choice])
+    return {"width": SHAPES[name][0], "layers": SHAPES[name][1], "rate": rate}
 
 
-def main(options: argparse.Namespace) -> None:
+def main(how: argparse.Namespace) -> None:
     """Search, then the seeds, each contender in turn; then the plain recipe with more time."""
-    out = options.out
-    folder = corpus(out)
-    best = best_plain(folder, out, options.search_minutes)
-    nano = {"width": 384, "layers": 6, "rate": 1e-3}
-    scores: dict[str, list[float]] = {"hftrain": [], "trainer": [], "nanogpt": []}
-    for seed in range(1, options.seeds + 1):
-        for name, given in (("hftrain", {"size": options.size}), ("trainer", best), ("nanogpt", nano)):
-            found = contender(name, folder, out / f"{name}-{seed}", options.minutes, seed, **given)
-            scores[name].append(found["bits_per_byte"])
+    corpus(how.out)
+    minutes, more = how.minutes, how.longer * how.minutes
+    with ThreadPoolExecutor(2 if how.by == "processor" else 1) as lanes:
+        best = best_plain(how, lanes)
+        settings: dict[str, dict[str, Any]] = {
+            "hftrain": {"size": how.size}, "trainer": best, "nanogpt": {"width": 384, "layers": 6, "rate": 1e-3}
+        }  # fmt: skip
+        waiting = {
+            (name, seed): lanes.submit(contender, name, minutes, f"{name}-{seed}", seed, how, **given)
+            for seed in range(1, how.seeds + 1)
+            for name, given in settings.items()
+        }
+        longer = lanes.submit(contender, "trainer", more, "trainer-longer", 1, how, **best) if how.longer else None
+        scores = {key: each.result() for key, each in waiting.items()}
     for name in ("trainer", "nanogpt"):
-        less = [1 - mine / theirs for mine, theirs in zip(scores["hftrain"], scores[name], strict=True)]
+        less = [1 - scores["hftrain", seed] / scores[name, seed] for seed in range(1, how.seeds + 1)]
         print(f"hftrain below {name}: {', '.join(f'{share:.1%}' for share in less)}; mean {mean(less):.1%}")
-    if options.longer:
-        more = contender("trainer", folder, out / "trainer-longer", options.longer * options.minutes, 1, **best)
-        print(f"hftrain after {options.minutes:g} minutes: {mean(scores['hftrain']):.4f}; "
-              f"trainer after {options.longer * options.minutes:g}: {more['bits_per_byte']:.4f}")  # fmt: skip
+    if longer:
+        ours = mean(scores["hftrain", seed] for seed in range(1, how.seeds + 1))
+        print(f"hftrain after {minutes:g} minutes: {ours:.4f}; trainer after {more:g}: {longer.result():.4f}")
 
 
 if __name__ == "__main__":
-    BEGAN = time.monotonic()
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--search-minutes", type=float, nargs=2, default=[1, 4])
@@ -201,8 +240,12 @@ if __name__ == "__main__":
     parser.add_argument("--longer", type=float, default=3, help="the plain recipe once with so many times the minutes")
     parser.add_argument("--size", default="mini")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-pretraining"))
+    parser.add_argument("--by", choices=("clock", "processor"), default="clock")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.by == "processor" and chosen.run:
+        time.monotonic = processor_seconds  # what plans by the clock plans by this one
+    BEGAN = time.monotonic()
     if chosen.run:
         asked = json.loads(chosen.run)
         name, folder, out = asked.pop("name"), Path(asked.pop("corpus")), Path(asked.pop("out"))
