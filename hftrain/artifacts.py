@@ -42,6 +42,7 @@ from hftrain.manifests import (
     NOT_CONTENT,
     REQUEST,
     SCRATCH,
+    headline,
     read_finished,
     read_manifest,
     record_measured,
@@ -93,13 +94,19 @@ class Order:
 
 
 def stage(
-    *, makes: str, reads: Sequence[str] = (), every_process: bool = False, uses_torch: bool = True
+    *,
+    makes: str,
+    reads: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    every_process: bool = False,
+    uses_torch: bool = True,
 ) -> Callable[[Body], Stage]:
     """Turn a body that fills a folder into a stage that skips, resumes, locks and publishes.
 
     Args:
         makes: Kind of the artifact. Another stage that reads this kind accepts no other.
         reads: Kinds of the inputs; each is a keyword argument of the body, a folder.
+        optional: Those of them that may be missing; the body is given None then.
         every_process: Whether all processes of a launch run the body (training), or rank 0 alone.
         uses_torch: Whether torch is imported and seeded.
     """
@@ -113,10 +120,12 @@ def stage(
                 raise TypeError(f"{name}() reads {sorted(reads)}, and was given {sorted(inputs)}")
             if config.seed is None:
                 config = dataclasses.replace(config, seed=derive_seed(0, name))
-            order = Order(name, makes, config, {key: Path(inputs[key]) for key in reads}, Path(out))
+            missing = {key for key in optional if not (Path(inputs[key]) / MANIFEST).is_file()}
+            found = {key: Path(inputs[key]) for key in reads if key not in missing}
+            order = Order(name, makes, config, found, Path(out))
             with _held(order):
                 if _on_main(lambda: _prepare(order, body.__module__)):
-                    _perform(order, body, every_process, uses_torch)
+                    _perform(order, functools.partial(body, **dict.fromkeys(missing)), every_process, uses_torch)
             return order.out
 
         return run
@@ -258,7 +267,7 @@ def _publish(order: Order, seconds: float) -> None:
     }
     write_json(order.partial / MANIFEST, manifest)
     _swap(order)
-    log.info("%s: done in %.0f s%s", order.name, seconds, _headline(order.out))
+    log.info("%s: done in %.0f s%s", order.name, seconds, headline(order.out))
 
 
 def _swap(order: Order) -> None:
@@ -270,16 +279,6 @@ def _swap(order: Order) -> None:
         order.out.rename(order.replaced)
     order.partial.rename(order.out)
     shutil.rmtree(order.replaced, ignore_errors=True)
-
-
-def _headline(folder: Path) -> str:
-    numbers = read_json(path) if (path := folder / "summary.json").exists() else {}
-    shown = [
-        f"{name} {value:,.4g}" if isinstance(value, float) else f"{name} {value:,}"
-        for name, value in numbers.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    ]
-    return "".join(f"\n    {line}" for line in shown)
 
 
 @contextlib.contextmanager

@@ -74,3 +74,14 @@ def record_measured(out: Path, **numbers: float | str | None) -> None:
         path = out / MEASURED
         known = read_json(path) if path.exists() else {}
         write_json(path, known | numbers)
+
+
+def headline(folder: Path) -> str:
+    """The numbers of an artifact's summary, a line each, as a stage says them at its end."""
+    numbers = read_json(path) if (path := folder / "summary.json").exists() else {}
+    shown = [
+        f"{name} {value:,.4g}" if isinstance(value, float) else f"{name} {value:,}"
+        for name, value in numbers.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    return "".join(f"\n    {line}" for line in shown)

@@ -53,6 +53,13 @@ def make_letters(config: WordConfig, *, words: Path, out: Path) -> None:
         raise RuntimeError("cut")
 
 
+@stage(makes="pages", reads=("words", "letters"), optional=("letters",))
+def make_pages(config: StageConfig, *, words: Path, letters: Path | None, out: Path) -> None:
+    """Say what there is."""
+    CALLS.append("pages")
+    write_json(out / "pages.json", [each.name for each in (words, letters) if each is not None])
+
+
 @pytest.fixture(autouse=True)
 def no_calls() -> None:
     CALLS.clear()
@@ -204,3 +211,15 @@ def test_two_processes_never_make_the_same_artifact(tmp_path: Path) -> None:
         holder.kill()
     slow(StageConfig(), out=tmp_path / "slow")
     assert sorted(os.listdir(tmp_path)) == ["slow"]
+
+
+def test_an_optional_input_may_be_missing_and_counts_once_it_is_there(tmp_path: Path) -> None:
+    words, letters, pages = make_words(WordConfig(), out=tmp_path / "words"), tmp_path / "letters", tmp_path / "pages"
+    make_pages(StageConfig(), words=words, letters=letters, out=pages)
+    assert read_json(pages / "pages.json") == ["words"]
+    assert list(read_manifest(pages)["inputs"]) == ["words"]
+    make_letters(WordConfig(), words=words, out=letters)
+    make_pages(StageConfig(), words=words, letters=letters, out=pages)
+    make_pages(StageConfig(), words=words, letters=letters, out=pages)
+    assert read_json(pages / "pages.json") == ["words", "letters"]
+    assert CALLS == ["words", "pages", "letters", "pages"]
