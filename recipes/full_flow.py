@@ -5,18 +5,25 @@ from pathlib import Path
 from hftrain.cli import main
 from hftrain.stages.flow import FlowConfig
 from recipes import (
+    best_of_n,
     collect,
     collect_preferences,
     curate,
+    dpo,
     evaluate_model,
     export,
+    grpo,
+    kto,
     ppo,
     pretrain,
     report,
     reward_model,
+    rloo,
     sft,
     train_tokenizer,
 )
+
+POLICIES = {"ppo": ppo, "dpo": dpo, "kto": kto, "grpo": grpo, "rloo": rloo, "best_of_n": best_of_n}
 
 
 def run(config: FlowConfig, run_dir: Path) -> Path:
@@ -28,7 +35,7 @@ def run(config: FlowConfig, run_dir: Path) -> Path:
     sft.run(config.sft, run_dir)
     collect_preferences.run(config.collect_preferences, run_dir)
     reward_model.run(config.reward_model, run_dir)
-    ppo.run(config.ppo, run_dir)
+    POLICIES[config.policy].run(getattr(config, config.policy), run_dir)
     export.run(config.export, run_dir)
     evaluate_model.run(config.evaluate_model, run_dir)
     return report.run(config.report, run_dir)

@@ -1,7 +1,7 @@
 """Ranked answers on disk: all of them to read, and the pairs that come of them to train on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ class Collected:
     """The ranked prompts of train and heldout."""
     origin: Mapping[str, Any]
     """Who answered and who ranked, and what was left out on the way; goes into the summary."""
+    asked: Sequence[Mapping[str, object]] = field(default=())
+    """What a judge was asked, with its replies."""
 
 
 def write_preferences(collected: Collected, out: Path, *, minimum_margin: float, pairs_per_prompt: int) -> None:
-    """Write ``train/``, ``heldout/``, ``answers.jsonl`` and ``summary.json``.
+    """Write ``train/``, ``heldout/``, ``answers.jsonl``, ``summary.json``, and ``verdicts.jsonl`` if a model judged.
 
     Raises:
         DataError: A split has no pair.
@@ -39,6 +41,8 @@ def write_preferences(collected: Collected, out: Path, *, minimum_margin: float,
             raise _no_pairs(split, prompts, counts[split])
     rows = (_as_row(split, each) for split, prompts in collected.splits.items() for each in prompts)
     write_jsonl(out / "answers.jsonl", rows)
+    if collected.asked:
+        write_jsonl(out / "verdicts.jsonl", collected.asked)
     dropped = {
         "ties_dropped": sum(each.ties for each in counts.values()),
         "unfinished_pairs_dropped": sum(each.unfinished for each in counts.values()),

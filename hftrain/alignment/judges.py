@@ -1,13 +1,24 @@
-"""Automatic judges: declared rules that score one answer, best is highest.
+"""Judges: who says which of several answers is better, behind one shape.
 
-A judge is a pure function of an answer, the answers that people gave to the same prompt, and its own
-options; the same answer always gets the same score. Scores lie between 0 and 1.
+A judge takes contests (a prompt and the distinct answers to it) and gives each a verdict: a score for every answer.
+Rules and a reward model score each answer by itself; a language model, local or behind an address, compares two at a
+time in both orders, or grades each. What a configuration may say of each is checked here, without loading anything.
 """
 
-import inspect
-from collections import Counter
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hftrain.artifacts import MANIFEST, digest_folder, read_manifest
+from hftrain.errors import ConfigError
+
+MODES = ("pairwise", "grades")
+CRITERION = "The better answer is correct, helpful, harmless and to the point; how long it is does not matter."
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -21,61 +32,117 @@ class Candidate:
     """What the corpus answers to the same prompt; empty if nothing is known."""
 
 
-Judge = Callable[..., float]
+@dataclass(frozen=True)
+class Contest:
+    """A prompt and the distinct answers to it."""
+
+    prompt: Sequence[Mapping[str, str]]
+    candidates: tuple[Candidate, ...]
 
 
-def concise(candidate: Candidate, *, target_words: int = 6) -> float:
-    """Prefer an answer of about ``target_words`` words that ends by itself and does not repeat itself.
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge says of one contest."""
 
-    score = length * freshness * finish, and 0 for an empty answer, where for w words
-
-    - length = min(w, t) / max(w, t), t the target: 1 at the target, 1/2 at half of it and at twice it;
-    - freshness = distinct / all word bigrams, in lower case; 1 below two bigrams;
-    - finish = 1 if the answer ended by itself, else 1/2.
-
-    The parts multiply, so that none can be bought with another: the target length reached by one word said
-    over and over scores almost 0. No words and one word are far from the best score by design.
-    """
-    words = candidate.text.lower().split()
-    if not words:
-        return 0.0
-    length = min(len(words), target_words) / max(len(words), target_words)
-    bigrams = list(zip(words, words[1:], strict=False))
-    freshness = len(set(bigrams)) / len(bigrams) if bigrams else 1.0
-    return length * freshness * (1.0 if candidate.ended else 0.5)
+    scores: tuple[float, ...]
+    """One for each candidate, in their order; higher is better."""
+    undecided: frozenset[tuple[int, int]] = frozenset()
+    """Places (i, j), i < j, of candidates that were compared with each other and not told apart by it."""
 
 
-def reference(candidate: Candidate, *, order: int = 6, beta: float = 1.0) -> float:
-    """Prefer an answer that shares its characters with a reference answer: the best `chrf` over the references."""
-    scores = (chrf(candidate.text, text, order=order, beta=beta) for text in candidate.references)
-    return max(scores, default=0.0)
+@dataclass(frozen=True)
+class Judged:
+    """The verdicts on some contests, in their order, and how they came to be."""
+
+    verdicts: Sequence[Verdict]
+    asked: Sequence[Mapping[str, Any]] = ()
+    """One row for each question that was put to a language model, with its reply; ``contest`` is the contest's place."""
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    """Counts and shares that say how far the judge can be trusted."""
 
 
-def chrf(text: str, reference_text: str, *, order: int = 6, beta: float = 1.0) -> float:
-    """Character n-gram F-score of ``text`` against a reference, white space left out.
-
-    chrF = (1 + beta^2) P R / (beta^2 P + R), P and R the means over n = 1..order of n-gram precision and
-    recall. An n for which a text is too short is left out of that text's mean.
-
-    Source: Popović 2015, W15-3049; beta = 1 is her CHRF, beta = 3 her CHRF3.
-    """
-    precisions, recalls = [], []
-    for length in range(1, order + 1):
-        found, wanted = _character_ngrams(text, length), _character_ngrams(reference_text, length)
-        shared = (found & wanted).total()
-        if found:
-            precisions.append(shared / found.total())
-        if wanted:
-            recalls.append(shared / wanted.total())
-    if not precisions or not recalls:
-        return 0.0
-    precision, recall = sum(precisions) / len(precisions), sum(recalls) / len(recalls)
-    weighted = beta**2 * precision + recall
-    return (1 + beta**2) * precision * recall / weighted if weighted else 0.0
+Judge = Callable[[Sequence[Contest]], Judged]
 
 
-JUDGES: Mapping[str, Judge] = {"concise": concise, "reference": reference}
-"""Every judge that a configuration may name."""
+@dataclass(frozen=True)
+class Option:
+    """One setting of a judge."""
+
+    default: object
+    holds: Callable[[Any], bool]
+    needed: str
+    is_secret: bool = False
+    """Whether a wrong value is left out of the message: it may be a key."""
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _above_0(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_address(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    parts = urlsplit(value)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and not parts.query
+
+
+_QUESTIONS = {
+    "mode": Option("pairwise", lambda value: value in MODES, f"One of {', '.join(MODES)} is needed."),
+    "criterion": Option(CRITERION, _text, "A sentence that says what is better is needed."),
+}
+
+OPTIONS: Mapping[str, Mapping[str, Option]] = {
+    "concise": {"target_words": Option(6, _whole(1), "A whole number above 0 is needed.")},
+    "reference": {
+        "order": Option(6, _whole(1), "A whole number above 0 is needed."),
+        "beta": Option(1.0, _above_0, "A number above 0 is needed."),
+    },
+    "reward_model": {
+        "model": Option(None, _text, "The folder of a reward model, or of a run with one, is needed."),
+    },
+    "model": {
+        "model": Option(None, _text, "The folder of a chat model, or of a run with one, is needed."),
+        **_QUESTIONS,
+    },
+    "openai": {
+        "base_url": Option(
+            None,
+            _is_address,
+            "An address such as http://localhost:8000/v1, without user, password or query, is needed.",
+            is_secret=True,
+        ),
+        "model": Option(None, _text, "The name by which the server knows the model is needed."),
+        "key_variable": Option(
+            None,
+            lambda value: value is None or (isinstance(value, str) and bool(VARIABLE_NAME.fullmatch(value))),
+            "The name of the environment variable that holds the key is needed, never the key.",
+            is_secret=True,
+        ),
+        "reply_tokens": Option(16, _whole(1), "A whole number above 0 is needed."),
+        "timeout_seconds": Option(60, _above_0, "A number above 0 is needed."),
+        "retries": Option(5, _whole(0), "A whole number, 0 or more, is needed."),
+        "requests_per_minute": Option(
+            None, lambda value: value is None or _above_0(value), "A number above 0, or null for no limit, is needed."
+        ),
+        "requests_at_once": Option(4, _whole(1), "A whole number above 0 is needed."),
+        "max_malformed_share": Option(
+            0.05, lambda value: value == 0 or (_above_0(value) and value <= 1), "A share from 0 to 1 is needed."
+        ),
+        **_QUESTIONS,
+    },
+}
+"""Every judge that a configuration may name, and its options."""
+
+KEPT_IN = {"reward_model": "reward", "model": "chat"}
+"""Where a run keeps the model of a judge."""
 
 
 def judge_problems(name: str, options: Mapping[str, object], where: str) -> list[str]:
@@ -86,44 +153,107 @@ def judge_problems(name: str, options: Mapping[str, object], where: str) -> list
         options: Its options, as configured.
         where: The section that holds ``judge`` and ``judge_options``.
     """
-    if name not in JUDGES:
-        return [f"{where}.judge: {name!r}. A declared judge is needed. Choose one of {', '.join(sorted(JUDGES))}."]
-    known = _options(JUDGES[name])
-    problems = []
-    for key, value in options.items():
-        if key not in known:
-            problems.append(f"{where}.judge_options.{key}: {name} has no such option. Choose from {', '.join(known)}.")
-        elif not _is_positive(value, whole=isinstance(known[key], int)):
-            kind = "a whole number" if isinstance(known[key], int) else "a number"
-            problems.append(
-                f"{where}.judge_options.{key}: {value!r}. {kind.capitalize()} above 0 is needed. "
-                f"Remove it to get {known[key]}."
-            )
+    if name not in OPTIONS:
+        return [f"{where}.judge: {name!r}. A declared judge is needed. Choose one of {', '.join(sorted(OPTIONS))}."]
+    known = OPTIONS[name]
+    problems = [
+        f"{where}.judge_options.{key}: {name} has no such option. Choose from {', '.join(known)}."
+        for key in options
+        if key not in known
+    ]
+    for key, option in known.items():
+        value = options.get(key, option.default)
+        if not option.holds(value):
+            shown = "" if option.is_secret and value is not None else f" {value!r}."
+            then = "Write it." if option.default is None else f"Remove it to get {option.default}."
+            problems.append(f"{where}.judge_options.{key}:{shown} {option.needed} {then}")
+    if name in KEPT_IN and not problems and not model_folder(name, options).joinpath("config.json").is_file():
+        problems.append(
+            f"{where}.judge_options.model: {options['model']} holds no model, nor does its {KEPT_IN[name]}. "
+            f"{known['model'].needed} Mend the path."
+        )
     return problems
 
 
-def score_answers(name: str, options: Mapping[str, object], candidates: Sequence[Candidate]) -> list[float]:
-    """Score each candidate; six decimals, so that equal answers tie whatever the order of additions."""
-    return [round(JUDGES[name](candidate, **options), 6) for candidate in candidates]
+def judge_outside(name: str, options: Mapping[str, object]) -> dict[str, str]:
+    """The digest of the model that judges, if it is one on this machine."""
+    if name not in KEPT_IN:
+        return {}
+    folder = model_folder(name, options)
+    finished = (folder / MANIFEST).is_file()
+    return {"judge": read_manifest(folder)["digest"] if finished else digest_folder(folder)}
 
 
-def ranks_of(scores: Sequence[float]) -> list[int]:
-    """Rank of each score, 1 the highest; equal scores share the better rank: .9 .5 .5 .1 -> 1 2 2 4."""
-    return [1 + sum(other > score for other in scores) for score in scores]
+def model_folder(name: str, options: Mapping[str, object]) -> Path:
+    """The folder of a judge's model: the one named, or the one that the named run keeps it in."""
+    given = Path(str(options["model"])).expanduser()
+    inside = given / KEPT_IN[name]
+    return inside if not (given / "config.json").is_file() and inside.is_dir() else given
 
 
-def _options(judge: Judge) -> dict[str, object]:
-    """Name -> default of a judge's options: its keyword-only parameters."""
-    parameters = inspect.signature(judge).parameters.values()
-    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+def load_judge(name: str, options: Mapping[str, object], scratch: Path | None = None) -> Judge:
+    """The judge that a checked configuration names.
+
+    Args:
+        name: One of `OPTIONS`.
+        options: Its options by name; the others have their defaults.
+        scratch: Where the replies of an endpoint are kept, so that a cut run goes on without asking again.
+
+    Raises:
+        ConfigError: The environment variable that is to hold the key is not set.
+        ArtifactError: The folder holds no such model.
+    """
+    given: dict[str, Any] = {key: option.default for key, option in OPTIONS[name].items()} | dict(options)
+    return _OPENED[name](given, scratch)
 
 
-def _is_positive(value: object, *, whole: bool) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        return False
-    return value > 0
+def _rule(name: str) -> Callable[[dict[str, Any], Path | None], Judge]:
+    def opened(given: dict[str, Any], scratch: Path | None) -> Judge:
+        from hftrain.alignment.judges_rules import RULES, rule_judge
+
+        return rule_judge(RULES[name], given)
+
+    return opened
 
 
-def _character_ngrams(text: str, length: int) -> Counter[str]:
-    squeezed = "".join(text.split())
-    return Counter(squeezed[start : start + length] for start in range(len(squeezed) - length + 1))
+def _reward_model(given: dict[str, Any], scratch: Path | None) -> Judge:
+    from hftrain.alignment.judges_models import reward_judge
+
+    return reward_judge(model_folder("reward_model", given))
+
+
+def _model(given: dict[str, Any], scratch: Path | None) -> Judge:
+    from hftrain.alignment.judges_models import label_asker
+    from hftrain.alignment.judges_questions import questioning_judge
+
+    return questioning_judge(label_asker(model_folder("model", given)), given["mode"], given["criterion"])
+
+
+def _openai(given: dict[str, Any], scratch: Path | None) -> Judge:
+    from hftrain.alignment.judges_endpoint import Endpoint, endpoint_asker
+    from hftrain.alignment.judges_questions import questioning_judge
+
+    settings = {key: value for key, value in given.items() if key not in (*_QUESTIONS, "key_variable")}
+    ask = endpoint_asker(Endpoint(key=_key(given["key_variable"]), **settings), scratch)
+    return questioning_judge(ask, given["mode"], given["criterion"])
+
+
+def _key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(
+            f"collect_preferences.judge_options.key_variable: the environment variable {variable} is not set. "
+            "It has to hold the key of the endpoint. Set it, or remove key_variable if the endpoint asks for none."
+        )
+    return key
+
+
+_OPENED: Mapping[str, Callable[[dict[str, Any], Path | None], Judge]] = {
+    "concise": _rule("concise"),
+    "reference": _rule("reference"),
+    "reward_model": _reward_model,
+    "model": _model,
+    "openai": _openai,
+}

@@ -11,32 +11,33 @@ TRL 1.12.0 is the last release with a PPOTrainer. Kept are its arguments, its se
 - training goes on exactly where it was killed (TRL begins again);
 - ``bf16`` and ``fp16`` are used (TRL makes its accelerator without them);
 - fewer prompts than a batch are repeated (TRL waits for a full batch for ever);
-- the divergence from the reference model can be bounded (TRL only prices it).
+- the divergence from the reference model can be bounded, and its price adapt (TRL's is fixed);
+- a Python function can be the reward;
+- on padding, on logits that nobody asks for and on rows that have ended no time is spent.
 
 Sources: PPO arXiv:1707.06347, GAE arXiv:1506.02438, the implementation details that TRL follows arXiv:2403.17031.
 """
 
+import functools
 import math
 import os
+import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.utils import gather_object, patch_environment
-from datasets import Dataset
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast, TrainerCallback
 
 from hftrain.alignment import ppo_state
-from hftrain.alignment.ppo_rollout import Models, Rollout, Sampling, roll_out
+from hftrain.alignment.ppo_kl import KLControl
+from hftrain.alignment.ppo_reward import FunctionReward
+from hftrain.alignment.ppo_rollout import Models, Rollout, Sampling, look_again, roll_out
 from hftrain.alignment.ppo_update import Update
-from hftrain.alignment.reward import load_reward_model
 from hftrain.errors import ConfigError
 from hftrain.models.generation import left_padded
-from hftrain.models.loading import load_causal_lm
-from hftrain.runtime import log
 from hftrain.training.arguments import training_arguments
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # that it is experimental is why this file is its only door
@@ -55,30 +56,6 @@ def ppo_arguments(given: Mapping[str, Any], out: Path, *, new_tokens: int, seed:
     return training_arguments(PPOConfig, {**given, **own}, out, seed=seed, section="ppo")
 
 
-def ppo_trainer(
-    args: PPOConfig,
-    chat: Path,
-    reward: Path,
-    tokenizer: PreTrainedTokenizerFast,
-    *,
-    prompts: Sequence[list[int]],
-    kl_budget: float | None,
-    callbacks: list[TrainerCallback],
-) -> "RepairedPPOTrainer":
-    """A trainer of the model in ``chat``, with itself as reference, and a critic that starts as the reward model."""
-    return RepairedPPOTrainer(
-        args=args,
-        kl_budget=kl_budget,
-        processing_class=tokenizer,
-        model=load_causal_lm(chat),
-        ref_model=load_causal_lm(chat),
-        reward_model=load_reward_model(reward),
-        value_model=load_reward_model(reward),
-        train_dataset=Dataset.from_dict({"input_ids": list(prompts)}),
-        callbacks=callbacks,
-    )
-
-
 class RepairedPPOTrainer(PPOTrainer):
     """PPO by one process or by several that each hold the whole model.
 
@@ -88,6 +65,10 @@ class RepairedPPOTrainer(PPOTrainer):
             over one batch. Each policy is measured on its own answers before it is trained on them; one over the
             budget is given up: training ends, and the policy before it, measured to be within, takes its place.
             The policy of the last update is measured too. None sets no bound.
+        kl_target: Nats by which the policy shall diverge: the price of a nat, ``kl_coef`` at first, rises above it
+            and falls below. None leaves it fixed.
+        kl_horizon: How slowly the price adapts, in answers.
+        function_reward: Scores the answers to the prompts of ``train_dataset``, in place of the reward model.
         named: The other arguments of TRL's class.
 
     Raises:
@@ -103,7 +84,16 @@ class RepairedPPOTrainer(PPOTrainer):
     lr_scheduler: Any
     train_dataset: Any
 
-    def __init__(self, *, args: PPOConfig, kl_budget: float | None = None, **named: Any) -> None:
+    def __init__(
+        self,
+        *,
+        args: PPOConfig,
+        kl_budget: float | None = None,
+        kl_target: float | None = None,
+        kl_horizon: float = 10_000,
+        function_reward: FunctionReward | None = None,
+        **named: Any,
+    ) -> None:
         if args.stop_token is None and args.stop_token_id is None:
             args.stop_token = "eos"
         with warnings.catch_warnings(), patch_environment(accelerate_mixed_precision=args.mixed_precision):
@@ -117,11 +107,13 @@ class RepairedPPOTrainer(PPOTrainer):
             )
         self.accelerator.gradient_accumulation_steps = 1  # Update accumulates: it knows over how many
         self.pad_token_id: int = self.processing_class.pad_token_id
-        self.kl_budget = kl_budget
+        both = self.accelerator.unwrap_model(self.model)
+        both.forward = functools.partial(look_again, both.policy, both.value_model)
+        self.kl = KLControl(args.kl_coef, budget=kl_budget, target=kl_target, horizon=kl_horizon)
+        self.function_reward = function_reward
+        self.measured: dict[str, list[float]] = {"samples_per_second": [], "tokens_per_second": []}
         self.stopped_by: str | None = None
         self.policy_updates = 0
-        self.policy_kl: float | None = None
-        self.within_budget: dict[str, Tensor] = {}
 
     @property
     def policy(self) -> Any:
@@ -153,25 +145,28 @@ class RepairedPPOTrainer(PPOTrainer):
         """How training ended: the updates and episodes behind the policy that is left, and what stopped it."""
         return {
             "updates": self.policy_updates,
+            "trained_updates": self.state.global_step,
             "episodes": self.policy_updates * self.args.batch_size,
             "stopped_by": self.stopped_by,
-            "kl_budget": self.kl_budget,
-            "train_kl": self.policy_kl,
+            "kl_budget": self.kl.budget,
+            "train_kl": self.kl.measured,
+            "kl_coef": self.kl.coef,
         }
 
     def train(self, resume_from_checkpoint: str | None = None) -> None:
         """Train to ``total_episodes`` or until the KL budget is spent.
 
-        Sets ``stopped_by``, ``policy_updates`` (how many updates made the policy that is left) and ``policy_kl``
-        (its divergence as measured; None without a budget).
+        Sets ``stopped_by``, ``policy_updates`` (how many updates made the policy that is left) and ``kl.measured``
+        (its divergence; None without a budget).
 
         Args:
             resume_from_checkpoint: A checkpoint of this trainer, to go on from.
         """
         self._begin(resume_from_checkpoint)
         while self.stopped_by is None:
+            began = time.monotonic()
             ended_by = self._ended_by()
-            if ended_by and self.kl_budget is None:
+            if ended_by and self.kl.budget is None:
                 self.stopped_by = ended_by
                 break
             rollout = self.roll_out(self.state.global_step + 1)
@@ -180,22 +175,31 @@ class RepairedPPOTrainer(PPOTrainer):
             elif ended_by:
                 self.stopped_by = ended_by
             else:
-                self._finish_update(self.update(rollout))
+                numbers = self.update(rollout)
+                self._clock(rollout, time.monotonic() - began)
+                self._finish_update(numbers)
         self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
 
-    def prompts(self, step: int) -> Tensor:
-        """This process's prompts of one update, padded on the left. Shape (B, Q)."""
+    def prompt_rows(self, step: int) -> list[int]:
+        """Which rows of the dataset this process's prompts of one update are."""
         args, local = self.args, self.args.local_batch_size
         rows = ppo_state.prompt_rows(
             step, batch_rows=args.batch_size, dataset_rows=self.train_dataset_len, seed=args.seed
-        )[self.accelerator.process_index * local :][:local]
-        prompts = [list(self.train_dataset[row]["input_ids"]) for row in rows]
+        )
+        return rows[self.accelerator.process_index * local :][:local]
+
+    def prompts(self, step: int) -> Tensor:
+        """This process's prompts of one update, padded on the left. Shape (B, Q)."""
+        prompts = [list(self.train_dataset[row]["input_ids"]) for row in self.prompt_rows(step)]
         return left_padded(prompts, self.pad_token_id)[0].to(self.accelerator.device)
 
     def roll_out(self, step: int) -> Rollout:
-        """This process's prompts of one update, answered and looked at."""
+        """This process's prompts of one update, answered, looked at and scored."""
+        given = self.function_reward
+        models = self.models if given is None or given.reward_model_weight else replace(self.models, reward=None)
         with self.accelerator.autocast():
-            return roll_out(self.models, self.prompts(step), self.sampling)
+            rollout = roll_out(models, self.prompts(step), self.sampling)
+        return rollout if given is None else given.score(rollout, self.prompt_rows(step))
 
     def update(self, rollout: Rollout) -> dict[str, float]:
         """Train policy and critic on one batch of answers; returns the update's numbers.
@@ -203,7 +207,7 @@ class RepairedPPOTrainer(PPOTrainer):
         Raises:
             ConfigError: Training has diverged.
         """
-        update = Update(self.model, self.optimizer, self.accelerator, self.args, self.sampling)
+        update = Update(self.model, self.optimizer, self.accelerator, self.args, self.sampling, self.kl.coef)
         numbers = update.run(rollout)
         for name, value in numbers.items():
             if not math.isfinite(value):
@@ -242,11 +246,6 @@ class RepairedPPOTrainer(PPOTrainer):
             self._load_checkpoint(Path(checkpoint))
         self.control = self.callback_handler.on_train_begin(args, state, self.control)
 
-    def _mean_of_all(self, values: Tensor) -> Tensor:
-        """The mean over all processes."""
-        mean: Tensor = self.accelerator.reduce(values, "mean")
-        return mean
-
     def _ended_by(self) -> str | None:
         if self.state.global_step >= self.state.max_steps:
             return "total_episodes"
@@ -258,31 +257,35 @@ class RepairedPPOTrainer(PPOTrainer):
         state.episode += self.args.batch_size
         state.epoch = state.episode / self.train_dataset_len
         self.policy_updates = state.global_step
-        self.log({**numbers, "episodes": state.episode, "learning_rate": self.lr_scheduler.get_last_lr()[0]})
+        learning_rate = self.lr_scheduler.get_last_lr()[0]
+        self.log({**numbers, "episodes": state.episode, "kl_coef": self.kl.coef, "learning_rate": learning_rate})
+        self.kl.adapt(numbers["kl"], self.args.batch_size)
         self.lr_scheduler.step()
         self.control = self.callback_handler.on_step_end(self.args, state, self.control)
         if self.control.should_save:
             self._save_checkpoint(self.model, trial=None)
             self.control = self.callback_handler.on_save(self.args, state, self.control)
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Keep an update's numbers; whoever listens hears its speed too, which no two runs have in common."""
+        self.state.log_history.append({**logs, "step": self.state.global_step})
+        speed = {name: values[-1] for name, values in self.measured.items() if values}
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, {**logs, **speed})
+
+    def _clock(self, rollout: Rollout, seconds: float) -> None:
+        """Note how fast an update was, over all processes: answers, and tokens of prompts and answers."""
+        processes = self.accelerator.num_processes
+        tokens = int((rollout.tokens != self.pad_token_id).sum())
+        self.measured["samples_per_second"].append(processes * len(rollout.tokens) / seconds)
+        self.measured["tokens_per_second"].append(processes * tokens / seconds)
+
     def _hold_to_budget(self, rollout: Rollout) -> bool:
         """Measure the policy that wrote these answers; if it went too far, put the one before it in its place."""
-        if self.kl_budget is None:
-            return True
-        divergence = self._mean_of_all(rollout.divergence.mean()).item()
-        if divergence <= self.kl_budget:
-            self.policy_kl = divergence
-            self.within_budget = {name: each.detach().clone() for name, each in self.policy.named_parameters()}
-            return True
-        with torch.no_grad():
-            for name, parameter in self.policy.named_parameters():
-                parameter.copy_(self.within_budget[name])
-        self.policy_updates = self.state.global_step - 1
-        log.info(
-            "ppo: update %d brought the policy to %.2f nats, over its budget of %g; the one before it stays, at %.2f",
-            *(self.state.global_step, divergence, self.kl_budget, self.policy_kl),
-        )
-        return False
+        divergence = self.accelerator.reduce(rollout.divergence.mean(), "mean").item()
+        is_within = self.kl.holds(self.policy, divergence, self.state.global_step)
+        if not is_within:
+            self.policy_updates = self.state.global_step - 1
+        return is_within
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         random_states = gather_object([ppo_state.random_state()])
@@ -293,8 +296,8 @@ class RepairedPPOTrainer(PPOTrainer):
                 state.global_step,
                 **self._saved,
                 random_states=random_states,
-                progress={"episodes": state.episode, "log_history": state.log_history, "policy_kl": self.policy_kl},
-                tensors=self.within_budget,
+                progress={"episodes": state.episode, "log_history": state.log_history, "kl": self.kl.state()},
+                tensors=self.kl.within,
             )
         self.accelerator.wait_for_everyone()
 
@@ -305,6 +308,6 @@ class RepairedPPOTrainer(PPOTrainer):
         self.state.episode = found.progress["episodes"]
         self.state.epoch = self.state.episode / self.train_dataset_len
         self.state.log_history = found.progress["log_history"]
-        self.policy_kl = found.progress["policy_kl"]
-        self.within_budget = {name: each.to(self.accelerator.device) for name, each in found.tensors.items()}
+        within = {name: each.to(self.accelerator.device) for name, each in found.tensors.items()}
+        self.kl.restore(found.progress["kl"], within)
         ppo_state.set_random_state(found.random_state)

@@ -29,6 +29,12 @@ class Losses:
     value: Tensor
     clip_share: Tensor
     """Share of tokens whose ratio left the clip range on the side that counts."""
+    value_clip_share: Tensor
+    """Share of states whose clipped value is the worse one, and counts."""
+    approx_kl: Tensor
+    """Nats a token from the policy that wrote the answers to the one as it is now: mean (log pi - log pi_old)^2 / 2."""
+    ratio: Tensor
+    """Mean of pi / pi_old over tokens."""
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -129,15 +135,37 @@ def clipped_losses(
     """
     mask, value_mask = rollout.mask[rows], rollout.value_mask[rows]
     advantages, returns = targets.advantages[rows], targets.returns[rows]
-    ratio = torch.exp((log_probs - rollout.log_probs[rows]).masked_fill(~mask, 0.0))
+    moved = (log_probs - rollout.log_probs[rows]).masked_fill(~mask, 0.0)
+    ratio = torch.exp(moved)
     free = -advantages * ratio
     clipped = -advantages * ratio.clamp(1.0 - cliprange, 1.0 + cliprange)
     old_values = rollout.values[rows]
     values = values.masked_fill(~value_mask, 0.0)
     near = torch.clamp(values, old_values - cliprange_value, old_values + cliprange_value)
-    errors = torch.max((values - returns) ** 2, (near - returns) ** 2)
+    plain, bounded = (values - returns) ** 2, (near - returns) ** 2
     return Losses(
         policy=masked_mean(torch.max(free, clipped), mask),
-        value=0.5 * masked_mean(errors, value_mask),
+        value=0.5 * masked_mean(torch.max(plain, bounded), value_mask),
         clip_share=masked_mean((clipped > free).float(), mask),
+        value_clip_share=masked_mean((bounded > plain).float(), value_mask),
+        approx_kl=masked_mean(0.5 * moved**2, mask),
+        ratio=masked_mean(ratio, mask),
     )
+
+
+def adapted_kl_coef(kl_coef: float, kl: float, *, target: float, horizon: float, episodes: int) -> float:
+    """The price of a nat after an update, so that the divergence stays near its target.
+
+    b' = b (1 + n/h clip(KL/target - 1, -0.2, 0.2)) with n answers an update and h the horizon.
+
+    Args:
+        kl_coef: b.
+        kl: Mean divergence of the update's answers, in nats.
+        target: Nats wished for.
+        horizon: h, in answers: the price changes by at most 0.2 n/h an update.
+        episodes: n.
+
+    Source: Ziegler et al. 2019, arXiv:1909.08593, section 2.2, whose K is n/h here, as in their code and TRL's.
+    """
+    error = min(max(kl / target - 1, -0.2), 0.2)
+    return kl_coef * (1 + error * episodes / horizon)

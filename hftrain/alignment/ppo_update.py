@@ -11,8 +11,9 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from hftrain.alignment import ppo_math
+from hftrain.alignment.answer_habits import answer_habits
 from hftrain.alignment.ppo_math import Targets
-from hftrain.alignment.ppo_rollout import Rollout, Sampling, padded_inputs, token_log_probs
+from hftrain.alignment.ppo_rollout import Rollout, Sampling
 
 Seen = dict[str, list[Tensor]]
 
@@ -22,13 +23,15 @@ class Update:
     """Policy and critic on the way through one rollout."""
 
     model: Any
-    """TRL's wrapper: gives the policy's output and the critic's values, shape (B, L, 1)."""
+    """Gives what `look_again` does, and holds the weights of both."""
     optimizer: Any
     accelerator: Accelerator
     args: Any
     """TRL's PPOConfig with its batch sizes filled in."""
     how: Sampling
     """How the rollout was drawn."""
+    kl_coef: float
+    """Price of one nat from the reference model."""
 
     def run(self, rollout: Rollout) -> dict[str, float]:
         """Train on one batch of answers.
@@ -39,7 +42,7 @@ class Update:
         """
         args = self.args
         scores = rollout.scores - (args.missing_eos_penalty or 0.0) * ~rollout.ended
-        rewards = ppo_math.token_rewards(rollout, scores, kl_coef=args.kl_coef, kl_estimator=args.kl_estimator)
+        rewards = ppo_math.token_rewards(rollout, scores, kl_coef=self.kl_coef, kl_estimator=args.kl_estimator)
         if args.whiten_rewards:
             rewards = ppo_math.whitened(rewards, rollout.value_mask, keep_mean=True)
         raw = ppo_math.advantages_and_returns(rewards, rollout.values, gamma=args.gamma, lam=args.lam)
@@ -70,8 +73,8 @@ class Update:
                 )
                 loss = losses.policy + args.vf_coef * losses.value
                 self.accelerator.backward(loss * (len(part) / len(rows)))
-            for name in ("policy", "value", "clip_share"):
-                seen[name].append(getattr(losses, name).detach())
+            for name, each in vars(losses).items():
+                seen[name].append(each.detach())
         limit = args.max_grad_norm or float("inf")
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
         seen["grad_norm"].append(norm.detach())
@@ -80,26 +83,26 @@ class Update:
 
     def _look_again(self, rollout: Rollout, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities and values of some answers under the models as they are now. Shapes (R, T)."""
-        inputs = padded_inputs(rollout.tokens[rows], self.how.pad_token)
-        output, values = self.model(**inputs, output_hidden_states=True)
-        here = slice(rollout.prompt_tokens - 1, -1)
-        logits = output.logits[:, here] / self.how.temperature
-        return token_log_probs(logits, rollout.answers[rows]), values[:, here].squeeze(-1).float()
+        with self.accelerator.autocast():
+            found: tuple[Tensor, Tensor] = self.model(rollout.tokens[rows], rollout.prompt_tokens, self.how)
+        return found
 
     def _numbers(self, rollout: Rollout, returns: Tensor, seen: Seen) -> dict[str, float]:
         means = {name: torch.stack(values).mean() for name, values in seen.items()}
         mask, value_mask = rollout.mask, rollout.value_mask
         local = {
             "reward": rollout.scores.mean(),
+            "reward_std": rollout.scores.std(correction=0),
             "kl": rollout.divergence.mean(),
             "entropy": ppo_math.masked_mean(rollout.entropies, mask),
-            "policy_loss": means["policy"],
-            "value_loss": means["value"],
-            "clip_share": means["clip_share"],
+            "policy_loss": means.pop("policy"),
+            "value_loss": means.pop("value"),
+            **means,
             "explained_variance": ppo_math.explained_variance(rollout.values, returns, value_mask),
             "answer_tokens": mask.sum(1).float().mean(),
             "ended_share": rollout.ended.float().mean(),
-            "grad_norm": means["grad_norm"],
         }
-        mean = self.accelerator.reduce(torch.stack(list(local.values())), "mean")
-        return dict(zip(local, mean.tolist(), strict=True))
+        habits = answer_habits(rollout.texts())
+        found = [*local.values(), *(torch.tensor(value, device=mask.device) for value in habits.values())]
+        mean = self.accelerator.reduce(torch.stack(found), "mean")
+        return dict(zip([*local, *habits], mean.tolist(), strict=True))

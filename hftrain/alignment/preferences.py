@@ -2,13 +2,13 @@
 
 import json
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
 from datasets import Features, List, Value
 
-from hftrain.alignment.judges import Candidate, ranks_of, score_answers
+from hftrain.alignment.judges import Candidate, Contest, Verdict
 from hftrain.tokens.chat import Messages
 
 PREFERENCE_FEATURES = Features(
@@ -47,6 +47,8 @@ class RankedPrompt:
     prompt: Messages
     answers: tuple[RankedAnswer, ...]
     duplicates: int = 0
+    undecided: frozenset[tuple[int, int]] = frozenset()
+    """Places (i, j), i < j, in ``answers`` of two that a judge compared and could not tell apart by it."""
 
 
 @dataclass
@@ -54,7 +56,7 @@ class PairCounts:
     """What became of the possible pairs."""
 
     ties: int = 0
-    """The two differed by less than the minimum margin."""
+    """The two differed by less than the minimum margin, or the judge, asked about the two, did not decide."""
     unfinished: int = 0
     """One of the two, or both, did not end by itself."""
     over_limit: int = 0
@@ -121,30 +123,28 @@ def draw(
     return [questions[place] for place in sorted(kept)], unfit
 
 
-def rank_by_judge(
-    question: Question,
-    answers: Sequence[tuple[str, bool]],
-    *,
-    judge: str,
-    options: Mapping[str, object],
-) -> RankedPrompt:
-    """Collapse equal answers, score the rest and rank them best to worst.
+def contest_of(question: Question, answers: Sequence[tuple[str, bool]]) -> Contest:
+    """What a judge is to see: the distinct answers, each a text and whether it ended by itself."""
+    distinct = dict.fromkeys(answers)
+    return Contest(question.prompt, tuple(Candidate(text, ended, question.references) for text, ended in distinct))
 
-    Args:
-        question: What was asked.
-        answers: Text, and whether it ended by itself.
-        judge: Name of a declared judge.
-        options: The judge's options.
-    """
-    distinct = list(dict.fromkeys(answers))
-    candidates = [Candidate(text, ended, question.references) for text, ended in distinct]
-    scores = score_answers(judge, options, candidates)
-    ranked = [
-        RankedAnswer(each.text, each.ended, score, rank)
-        for each, score, rank in zip(candidates, scores, ranks_of(scores), strict=True)
-    ]
-    ranked.sort(key=lambda answer: answer.rank)
-    return RankedPrompt(question.prompt, tuple(ranked), duplicates=len(answers) - len(distinct))
+
+def ranked_by(contest: Contest, verdict: Verdict, *, duplicates: int = 0) -> RankedPrompt:
+    """The answers best to worst by the verdict's scores; equal scores keep their order."""
+    order = sorted(range(len(verdict.scores)), key=lambda place: -verdict.scores[place])
+    ranks = ranks_of(verdict.scores)
+    answers = tuple(
+        RankedAnswer(contest.candidates[place].text, contest.candidates[place].ended, verdict.scores[place], ranks[place])
+        for place in order
+    )
+    now_at = {place: now for now, place in enumerate(order)}
+    undecided = (sorted((now_at[i], now_at[j])) for i, j in verdict.undecided)
+    return RankedPrompt(contest.prompt, answers, duplicates, frozenset((i, j) for i, j in undecided))
+
+
+def ranks_of(scores: Sequence[float]) -> list[int]:
+    """Rank of each score, 1 the highest; equal scores share the better rank: .9 .5 .5 .1 -> 1 2 2 4."""
+    return [1 + sum(other > score for other in scores) for score in scores]
 
 
 def pairs_of(ranked: RankedPrompt, counts: PairCounts, *, minimum_margin: float, limit: int) -> list[dict[str, object]]:
@@ -157,9 +157,10 @@ def pairs_of(ranked: RankedPrompt, counts: PairCounts, *, minimum_margin: float,
     Without scores (human rankings) the margin of a pair is the difference of the ranks.
     """
     pairs = []
-    for better, worse in combinations(ranked.answers, 2):
+    for i, j in combinations(range(len(ranked.answers)), 2):
+        better, worse = ranked.answers[i], ranked.answers[j]
         margin = _margin(better, worse)
-        if margin < minimum_margin or margin == 0:
+        if margin < minimum_margin or margin == 0 or (i, j) in ranked.undecided:
             counts.ties += 1
         elif not (better.ended and worse.ended):
             counts.unfinished += 1

@@ -1,10 +1,14 @@
 """Adapters: a few low-rank matrices trained beside a model's own weights, and folded into them when it is published.
 
-Source: Hu et al. 2021 (LoRA), arXiv:2106.09685.
+The folder that is published holds the whole model, and the adapter alone under ``adapter``, which plain peft opens:
+``PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("runs/tiny/base"), "runs/tiny/chat/adapter")``.
+
+Source: Hu et al. 2021 (LoRA), arXiv:2106.09685; with ``use_dora: true`` Liu et al. 2024 (DoRA), arXiv:2402.09353.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +23,13 @@ ADAPTER = "adapter"
 """The folder in a model's artifact that holds the adapter alone."""
 
 
-def with_adapter(model: PreTrainedModel, settings: Mapping[str, Any]) -> PeftModel:
+def with_adapter(model: PreTrainedModel, settings: Mapping[str, Any], *, section: str = "pretrain") -> PeftModel:
     """The model with a LoRA adapter, which alone is trained; its first values are drawn from torch's random state.
 
     Args:
-        model: In fp32; it is changed in place.
+        model: In fp32, or rounded by bitsandbytes; it is changed in place.
         settings: LoraConfig's arguments by peft's names.
+        section: Of the configuration, for the error.
 
     Raises:
         ConfigError: peft refuses a value, or knows no modules to adapt in this type of model.
@@ -33,27 +38,33 @@ def with_adapter(model: PreTrainedModel, settings: Mapping[str, Any]) -> PeftMod
     model.name_or_path = ""
     task = TaskType.CAUSAL_LM if model.can_generate() else None
     try:
-        with warnings.catch_warnings():
-            # peft 0.21 asks for an attribute by its older name, and says that it minds GPT-2's transposed matrices.
-            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
-            warnings.filterwarnings("ignore", "fan_in_fan_out is set to False but", UserWarning)
+        with _without_notices():
             adapted = get_peft_model(model, LoraConfig(**({"task_type": task} | dict(settings))))
     except (ValueError, TypeError, ImportError) as problem:
-        raise ConfigError(f"pretrain.adapter: peft refuses it: {problem}") from problem
+        raise ConfigError(f"{section}.adapter: peft refuses it: {problem}") from problem
     for config in adapted.peft_config.values():
         config.base_model_name_or_path = None
     return adapted
 
 
-def publish_adapter(model: torch.nn.Module, out: Path) -> torch.nn.Module:
+def publish_adapter(model: torch.nn.Module, out: Path, *, base: PreTrainedModel | None = None) -> torch.nn.Module:
     """Write the adapter to ``<out>/adapter`` and return the plain model with it merged in; one without stays as it is.
 
-    W <- W + alpha / r B A, in fp32, for each adapted matrix W. The given model is used up.
+    W <- W + alpha / r B A, in fp32, for each adapted matrix W. The given models are used up.
+
+    Args:
+        model: With an adapter, or without.
+        out: The artifact's folder.
+        base: What to merge into where the model's own matrices are rounded: the same model in fp32.
     """
     if not isinstance(model, PeftModel):
         return model
     save_adapter(model, Path(out) / ADAPTER)
-    return model.merge_and_unload()
+    if base is None:
+        return model.merge_and_unload()
+    base.name_or_path = ""
+    with _without_notices():
+        return PeftModel.from_pretrained(base, Path(out) / ADAPTER).merge_and_unload()
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
@@ -74,3 +85,12 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
 def trained_count(model: torch.nn.Module) -> int:
     """Parameters that training changes."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # peft 0.21 asks for an attribute by its older name, and says that it minds GPT-2's transposed matrices.
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False but", UserWarning)
+        yield

@@ -13,3 +13,25 @@ OWNED_TRAINING = frozenset(
     }
 )
 """Training arguments that every training stage sets itself: it writes into its own folder and repeats exactly."""
+
+ROWS_ARE_TOKENS = frozenset(
+    {"max_length", "dataset_num_proc", "model_init_kwargs", "remove_unused_columns", "trust_remote_code"}
+)
+"""Arguments of TRL's trainers that have no use, or do harm, where rows are token ids and the model is made already."""
+
+ANSWERS_ARE_OURS = frozenset(
+    {
+        "auto_find_batch_size",
+        "chat_template_kwargs",
+        "eval_strategy",
+        "generation_kwargs",
+        "log_completions",
+        "log_completions_hub_repo",
+        "logging_steps",
+        "max_completion_length",
+        "model_init_kwargs",
+        "remove_unused_columns",
+        "trust_remote_code",
+    }
+)
+"""Arguments of TRL's GRPO and RLOO that follow from others here, or that answers on exact tokens have no use for."""

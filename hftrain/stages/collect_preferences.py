@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hftrain.artifacts import digest_file, stage
+from hftrain.artifacts import SCRATCH, digest_file, stage
 from hftrain.config import StageConfig
 
 
@@ -21,19 +21,28 @@ class CollectPreferencesConfig(StageConfig):
     temperature: float = 1.0
     """Of sampling, above 0; higher gives answers that differ more."""
     judge: str = "concise"
-    """The declared rule that ranks: concise or reference, see ``hftrain.alignment.judges``."""
+    """Who ranks: concise or reference (rules), reward_model, model (a chat model on this machine), or openai (a model
+    behind an OpenAI-compatible address); see ``hftrain.alignment.judges``."""
     judge_options: dict[str, Any] = field(default_factory=dict)
-    """The judge's own settings by name, such as ``target_words`` of concise."""
+    """The judge's own settings by name, such as ``target_words`` of concise or ``base_url`` of openai."""
     minimum_margin: float = 0.1
-    """Two answers make a pair if their scores (0 to 1; ranks in a file) differ by at least this."""
+    """Two answers make a pair if their scores (0 to 1; logits of a reward model; ranks in a file) differ by at least
+    this."""
     pairs_per_prompt: int = 6
     """At most so many pairs of a prompt, those with the largest margins."""
     rankings: Path | None = None
     """File of people's rankings (.jsonl, .jsonl.gz, .parquet), used instead of asking and judging."""
+    check_against: Path | None = None
+    """File of people's rankings in the same forms; how often the judge decides as they did goes into the summary."""
 
     def outside(self) -> dict[str, str]:
-        """The digest of the rankings, if they come from a file."""
-        return {"rankings": digest_file(self.rankings)} if self.rankings else {}
+        """The digests of the files of rankings, and of the model that judges."""
+        if self.rankings:
+            return {"rankings": digest_file(self.rankings)}
+        from hftrain.alignment.judges import judge_outside
+
+        checked = {"check_against": digest_file(self.check_against)} if self.check_against else {}
+        return checked | judge_outside(self.judge, self.judge_options)
 
     def problems(self) -> list[str]:
         """Values that cannot be, and a rankings file that is not there."""
@@ -59,13 +68,19 @@ class CollectPreferencesConfig(StageConfig):
             for name, (holds, needed) in floors.items()
             if not holds
         ]
-        if self.rankings is not None:
-            suffixes = (".jsonl", ".jsonl.gz", ".parquet")
-            if not self.rankings.is_file() or not self.rankings.name.endswith(suffixes):
+        suffixes = (".jsonl", ".jsonl.gz", ".parquet")
+        for name in ("rankings", "check_against"):
+            path = getattr(self, name)
+            if path is not None and not (path.is_file() and path.name.endswith(suffixes)):
                 found.append(
-                    f"{where}.rankings: {self.rankings} is not a file ending in {', '.join(suffixes)}. "
-                    "A file of rankings is needed. Mend the path, or remove the key to ask the chat model."
+                    f"{where}.{name}: {path} is not a file ending in {', '.join(suffixes)}. "
+                    "A file of rankings is needed. Mend the path, or remove the key."
                 )
+        if self.rankings is not None and self.check_against is not None:
+            found.append(
+                f"{where}.check_against: {self.check_against}, but people rank (rankings is set), so no judge is there "
+                "to check. Remove one of the two."
+            )
         return found + judge_problems(self.judge, self.judge_options, where)
 
 
@@ -89,5 +104,7 @@ def collect_preferences(config: CollectPreferencesConfig, *, chat: Path, corpus:
             judge=config.judge,
             options=config.judge_options,
             seed=config.seed or 0,
+            scratch=out / SCRATCH,
+            check_against=config.check_against,
         )
     write_preferences(collected, out, minimum_margin=config.minimum_margin, pairs_per_prompt=config.pairs_per_prompt)

@@ -1,17 +1,23 @@
 """The configuration of a whole run: one section a stage, in the order in which they run."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from hftrain.config import DEFAULT_SEED
+from hftrain.stages.best_of_n import BestOfNConfig
 from hftrain.stages.collect import CollectConfig
 from hftrain.stages.collect_preferences import CollectPreferencesConfig
 from hftrain.stages.curate import CurateConfig
+from hftrain.stages.dpo import DPOStageConfig
 from hftrain.stages.evaluate_model import EvaluateModelConfig
 from hftrain.stages.export import ExportConfig
+from hftrain.stages.grpo import GRPOStageConfig
+from hftrain.stages.kto import KTOStageConfig
 from hftrain.stages.ppo import PPOStageConfig
 from hftrain.stages.pretrain import PretrainConfig
 from hftrain.stages.report import ReportConfig
 from hftrain.stages.reward_model import RewardModelConfig
+from hftrain.stages.rloo import RLOOStageConfig
 from hftrain.stages.sft import SFTStageConfig
 from hftrain.stages.train_tokenizer import TrainTokenizerConfig
 
@@ -23,6 +29,9 @@ class FlowConfig:
     seed: int = DEFAULT_SEED
     """The run's one seed; each stage's own is derived from it and the stage's name."""
 
+    policy: Literal["ppo", "dpo", "kto", "grpo", "rloo", "best_of_n"] = "ppo"
+    """How the policy is made of the chat model, the preferences and the reward model: which of these sections is run."""
+
     collect: CollectConfig = field(default_factory=CollectConfig)
     curate: CurateConfig = field(default_factory=CurateConfig)
     train_tokenizer: TrainTokenizerConfig = field(default_factory=TrainTokenizerConfig)
@@ -31,6 +40,11 @@ class FlowConfig:
     collect_preferences: CollectPreferencesConfig = field(default_factory=CollectPreferencesConfig)
     reward_model: RewardModelConfig = field(default_factory=RewardModelConfig)
     ppo: PPOStageConfig = field(default_factory=PPOStageConfig)
+    dpo: DPOStageConfig = field(default_factory=DPOStageConfig)
+    kto: KTOStageConfig = field(default_factory=KTOStageConfig)
+    grpo: GRPOStageConfig = field(default_factory=GRPOStageConfig)
+    rloo: RLOOStageConfig = field(default_factory=RLOOStageConfig)
+    best_of_n: BestOfNConfig = field(default_factory=BestOfNConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     evaluate_model: EvaluateModelConfig = field(default_factory=EvaluateModelConfig)
     report: ReportConfig = field(default_factory=ReportConfig)

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar
 
-from hftrain.artifacts import SCRATCH, stage, write_json
+from hftrain.alignment.reward_functions import reward_function_digest, reward_function_problems
+from hftrain.artifacts import record_measured, stage, write_json
 from hftrain.config import StageConfig
 from hftrain.stages import OWNED_TRAINING
-
-SHOWN_PROMPTS = 4
-"""Held-out prompts answered again and again while the policy trains."""
 
 # Sizes that follow from others, paths that are artifacts here, what the repaired trainer decides, and what TRL's
 # configuration takes from transformers and PPO has no use for.
@@ -82,6 +81,25 @@ class PPOStageConfig(StageConfig):
     """The most nats by which the policy's answers may diverge from the chat model's, as the mean over one batch of
     training prompts. Once a policy is over it, training ends and the one before it is published. None: no bound."""
 
+    kl_target: float | None = None
+    """Nats by which answers shall diverge: ``training.kl_coef`` is the price of a nat at first, and then rises above
+    the target and falls below. None: the price stays."""
+
+    kl_horizon: float = 10_000
+    """How slowly the price adapts: by 0.2 times an update's answers over this, at most."""
+
+    keep: str = "last"
+    """Which policy is published. ``last``: the one training ended with. ``best``: of those looked at (every
+    ``look_every_updates``, the first and the last too), the one with the highest held-out reward whose held-out KL is
+    within ``kl_budget``; measured on every other held-out prompt, and ``heldout_`` numbers are of the others."""
+
+    reward_function: str | None = None
+    """Rewards answers in place of the reward model, which still measures: a built-in such as ``final_number``,
+    ``package.module:function`` or ``path/to/file.py:function``."""
+
+    reward_model_weight: float = 0.0
+    """What the reward model's score counts for beside ``reward_function``'s."""
+
     heldout_prompts: int = 200
     """At most so many held-out prompts are answered before and after."""
 
@@ -90,6 +108,10 @@ class PPOStageConfig(StageConfig):
 
     look_every_updates: int = 8
     """How often, while training, a few held-out prompts are answered for ``samples.jsonl``."""
+
+    def outside(self) -> dict[str, str]:
+        """The file of a reward function of the user's own."""
+        return {self.reward_function: reward_function_digest(self.reward_function)} if self.reward_function else {}
 
     def problems(self) -> list[str]:
         """Values that cannot be, and batches that do not divide."""
@@ -101,7 +123,17 @@ class PPOStageConfig(StageConfig):
             "new_tokens": (self.new_tokens >= 1, "1 or more is needed"),
             "max_prompt_tokens": (self.max_prompt_tokens >= 1, "1 or more is needed"),
             "kl_budget": (self.kl_budget is None or self.kl_budget > 0, "More than 0, or null for no bound, is needed"),
-            "heldout_prompts": (self.heldout_prompts >= 2, "An interval needs 2 or more"),
+            "kl_target": (self.kl_target is None or self.kl_target > 0, "More than 0, or null, is needed"),
+            "kl_horizon": (self.kl_horizon >= batch, f"As many as an update's {batch} answers or more are needed"),
+            "keep": (self.keep in ("last", "best"), "last or best is needed"),
+            "reward_model_weight": (
+                self.reward_model_weight == 0 or self.reward_function is not None,
+                "It weighs the reward model beside a reward_function, and there is none. 0 is needed",
+            ),
+            "heldout_prompts": (
+                self.heldout_prompts >= (4 if self.keep == "best" else 2),
+                "An interval needs 2 or more, and so many again to choose by where keep is best",
+            ),
             "heldout_answers": (self.heldout_answers >= 1, "1 or more is needed"),
             "look_every_updates": (self.look_every_updates >= 1, "1 or more is needed"),
             "training.temperature": (given.get("temperature", 0.7) > 0, "Sampling needs more than 0"),
@@ -121,7 +153,8 @@ class PPOStageConfig(StageConfig):
                 f"Whitening needs mini-batches of 8 answers or more, not {batch // max(parts, 1)}",
             ),
         }
-        return [
+        told = reward_function_problems(self.reward_function, "ppo.reward_function") if self.reward_function else []
+        return told + [
             f"ppo.{name}: {self._value(name)}. {needed}. Change it or remove it to get the default."
             for name, (holds, needed) in rules.items()
             if not holds
@@ -135,13 +168,12 @@ class PPOStageConfig(StageConfig):
 @stage(makes="policy", reads=("chat", "reward", "corpus"), every_process=True)
 def ppo(config: PPOStageConfig, *, chat: Path, reward: Path, corpus: Path, out: Path) -> None:
     """Raise the reward of a chat model's answers while it stays near where it was."""
-    from hftrain.alignment.ppo import ppo_arguments, ppo_trainer
-    from hftrain.alignment.ppo_heldout import compare, greedy_answers
-    from hftrain.alignment.ppo_prompts import check_models, read_prompts
+    from hftrain.alignment.heldout import compare
+    from hftrain.alignment.ppo_start import ppo_run
+    from hftrain.alignment.prompts import check_models, read_prompts
     from hftrain.models.loading import save_model
     from hftrain.runtime import is_main_process
     from hftrain.tokens.chat import load_tokenizer
-    from hftrain.training.callbacks import LookEvery
     from hftrain.training.loop import run_trainer
 
     seed = config.seed or 0
@@ -154,17 +186,20 @@ def ppo(config: PPOStageConfig, *, chat: Path, reward: Path, corpus: Path, out: 
         heldout_limit=config.heldout_prompts,
         seed=seed,
     )
-    args = ppo_arguments(config.training, out, new_tokens=config.new_tokens, seed=seed)
-    ask = greedy_answers(tokenizer, prompts.heldout_messages[:SHOWN_PROMPTS], new_tokens=config.new_tokens)
-    look = LookEvery(ask, every_steps=config.look_every_updates, scratch=out / SCRATCH)
-    trainer = ppo_trainer(
-        args, chat, reward, tokenizer, prompts=prompts.train, kl_budget=config.kl_budget, callbacks=[look]
-    )
-    run_trainer(trainer, out, description="ppo")
+    run = ppo_run(config, chat, reward, tokenizer, prompts, out, seed=seed)
+    run_trainer(run.trainer, out, description="ppo")
     if is_main_process():
-        save_model(trainer.policy, tokenizer, out)
+        chosen = run.keep.settle() if run.keep else {}
+        save_model(run.trainer.policy, tokenizer, out)
         measured = compare(
-            trainer.models, prompts.heldout, trainer.sampling, answers_per_prompt=config.heldout_answers, seed=seed
+            run.trainer.models,
+            run.reported,
+            run.trainer.sampling,
+            answers_per_prompt=config.heldout_answers,
+            seed=seed,
+            score=run.score,
         )
         counts = {"train_prompts": len(prompts.train), "too_long_prompts": prompts.too_long}
-        write_json(out / "summary.json", {**counts, **measured, **trainer.outcome()})
+        write_json(out / "summary.json", {**counts, **measured, **run.trainer.outcome(), "keep": config.keep, **chosen})
+        write_json(out / "method.json", {"method": "ppo"})
+        record_measured(out, **{name: median(each) for name, each in run.trainer.measured.items() if each})

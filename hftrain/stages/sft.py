@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from hftrain.artifacts import stage
 from hftrain.config import StageConfig
+from hftrain.corpus.settings import MixtureSettings
 from hftrain.stages import OWNED_TRAINING
 
 # What is trained on is decided by the rows, which are checked; upstream's own ways to decide it would not be.
@@ -16,10 +17,28 @@ ROWS_DECIDE = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
+class AbstainSettings:
+    """Teaching to decline what the corpus does not hold; see ``hftrain.training.abstaining``."""
+
+    questions: tuple[str, ...] = ()
+    """Files and folders of short questions: rows of ``question`` and ``answer``, or conversations of one request and
+    one answer. None given: nothing is taught."""
+
+    answer: str = "I don't know."
+    """What is answered to a question that no training document answers."""
+
+    share: float = 0.1
+    """Of the rows that are trained on, how many decline; up to as many questions that are held are answered."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SFTStageConfig(StageConfig):
     """How a base model learns to answer."""
 
-    UPSTREAM: ClassVar[Mapping[str, str]] = {"training": "trl.trainer.sft_config:SFTConfig"}
+    UPSTREAM: ClassVar[Mapping[str, str]] = {
+        "training": "trl.trainer.sft_config:SFTConfig",
+        "adapter": "peft:LoraConfig",
+    }
     OWNED: ClassVar[Mapping[str, frozenset[str]]] = {"training": OWNED_TRAINING | ROWS_DECIDE}
 
     training: dict[str, Any] = field(
@@ -33,6 +52,23 @@ class SFTStageConfig(StageConfig):
     )
     """SFTConfig, by TRL's names."""
 
+    adapter: dict[str, Any] = field(default_factory=dict)
+    """peft's LoraConfig by its names, such as ``r: 8`` and ``use_dora: true``: a few added matrices are trained, merged
+    at the end, and kept alone in ``adapter/`` too. Empty: all weights are trained."""
+
+    quantize_base: Literal["nf4", "int8"] | None = None
+    """Round the base by bitsandbytes while an adapter is trained (QLoRA): less memory, slower. The adapter is merged
+    into the base as it was."""
+
+    packing: bool = False
+    """Lay several conversations into a row, none of which sees another: fewer rows and less padding."""
+
+    mixture: MixtureSettings = field(default_factory=MixtureSettings)
+    """How much of each source is trained on, in the words of ``curate.mixture``; tokens are those of the rows."""
+
+    abstain: AbstainSettings = field(default_factory=AbstainSettings)
+    """Teaching to decline what the corpus does not hold."""
+
     max_row_tokens: int | None = None
     """Longer conversations are left out and counted, not cut. Not set: the model's context."""
 
@@ -42,11 +78,45 @@ class SFTStageConfig(StageConfig):
     heldout_conversations: int = 200
     """How many held-out conversations the answers are measured on."""
 
+    heldout_bytes: int = 50_000
+    """How much of the held-out documents is scored before and after, to see what was forgotten, in UTF-8 bytes."""
+
     look_every_steps: int = 50
     """How often, while training, held-out answers are measured and sampled, in steps."""
 
     new_tokens: int = 48
     """Longest answer when sampling, in tokens; one that is not over by then counts as not ended."""
+
+    def outside(self) -> dict[str, str]:
+        """Digests of the questions' files."""
+        from hftrain.corpus import places
+
+        return places.outside_of(self.abstain.questions)
+
+    def problems(self) -> list[str]:
+        """Settings that contradict each other, and files that do not exist."""
+        from hftrain.corpus.places import path_problems
+
+        found = path_problems("abstain.questions", self.abstain.questions)
+        if self.mixture.bytes_per_token != MixtureSettings().bytes_per_token:
+            found.append(
+                "mixture.bytes_per_token: is set, but the tokens of conversations are counted themselves. Remove it."
+            )
+        if self.quantize_base is not None and not self.adapter:
+            found.append(
+                f"quantize_base: {self.quantize_base}, but rounded weights cannot be trained. An adapter beside them "
+                "is needed. Set sft.adapter, such as {r: 8}."
+            )
+        if self.quantize_base == "int8" and self.adapter.get("use_dora"):
+            found.append(
+                "quantize_base: int8, with adapter.use_dora: true. peft 0.21 and bitsandbytes 0.50 lose the scales of "
+                "rounded weights together. Set quantize_base to nf4, or use_dora to false."
+            )
+        if not 0 < self.abstain.share < 0.5:
+            found.append(f"abstain.share: {self.abstain.share}. A share above 0 and below 0.5 is needed. Change it.")
+        if not self.abstain.answer.strip():
+            found.append("abstain.answer: empty. Some words are needed. Write for example I don't know.")
+        return found
 
 
 @stage(makes="chat", reads=("base", "corpus"), every_process=True)
@@ -54,10 +124,18 @@ def sft(config: SFTStageConfig, *, base: Path, corpus: Path, out: Path) -> None:
     """Train a base model to answer: loss on assistants' words and their end of turn alone."""
     from trl import SFTConfig, SFTTrainer
 
-    from hftrain.corpus.splits import conversations_of
     from hftrain.models.loading import load_causal_lm
+    from hftrain.models.quantized_base import train_in_fp32
     from hftrain.tokens.chat import load_tokenizer
-    from hftrain.training.answering import AnswerWatch, answer_rows, check_batch, publish_chat, row_limit
+    from hftrain.training.answer_rows import check_and_show, rows_to_learn, talks_of
+    from hftrain.training.answering import (
+        AnswerWatch,
+        check_batch,
+        learner_of,
+        publish_chat,
+        row_limit,
+        training_set,
+    )
     from hftrain.training.arguments import training_arguments
     from hftrain.training.callbacks import LookEvery
     from hftrain.training.loop import run_trainer
@@ -66,16 +144,20 @@ def sft(config: SFTStageConfig, *, base: Path, corpus: Path, out: Path) -> None:
     args = training_arguments(SFTConfig, config.training | ours, out, seed=config.seed or 0, section="sft")
     tokenizer, model = load_tokenizer(base), load_causal_lm(base)
     limit = row_limit(model, config.max_row_tokens)
-    talks = conversations_of(corpus, "train")
-    dataset, labelled = answer_rows(
-        tokenizer, talks, max_row_tokens=limit, max_dropped_share=config.max_dropped_share, out=out
-    )
-    watch = AnswerWatch(
-        tokenizer, corpus, limit=config.heldout_conversations, max_row_tokens=limit, new_tokens=config.new_tokens
-    )
+    learned = rows_to_learn(config, tokenizer, talks_of(corpus), corpus, max_row_tokens=limit)
+    check_and_show(tokenizer, learned, max_dropped_share=config.max_dropped_share, out=out)
+    rows, collator, packing = training_set(config, model, learned.rows, tokenizer.pad_token_id, max_row_tokens=limit)
+    watch = AnswerWatch(config, tokenizer, corpus, max_row_tokens=limit, asked=learned.asked)
     before = watch.score(model)
-    look = LookEvery(watch.look, every_steps=config.look_every_steps, scratch=out / "scratch")
-    trainer = SFTTrainer(model, args, train_dataset=dataset, processing_class=tokenizer, callbacks=[look])
+    trainer = SFTTrainer(
+        learner_of(config, base, model),
+        args,
+        data_collator=collator,
+        train_dataset=rows,
+        processing_class=tokenizer,
+        callbacks=[LookEvery(watch.look, every_steps=config.look_every_steps, scratch=out / "scratch")],
+    )
+    train_in_fp32(trainer.model)
     check_batch(trainer, tokenizer)
     run_trainer(trainer, out, description="sft")
-    publish_chat(trainer, watch, labelled, before=before, out=out)
+    publish_chat(config, trainer, watch, learned, packing, before=before, base=base, out=out)

@@ -1,5 +1,6 @@
-"""What supervised fine-tuning is measured by: the nats of held-out answers, and whether answers end by themselves."""
+"""What supervised fine-tuning trains, and what it is measured by."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,39 +10,20 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Trainer
 
 from hftrain.artifacts import write_json
-from hftrain.corpus.splits import conversations_of
+from hftrain.corpus.splits import conversations_of, take_bytes, texts_of
 from hftrain.errors import ConfigError, DataError
 from hftrain.models.generation import answer_prompts
-from hftrain.models.loading import context_tokens, save_model
-from hftrain.models.scoring import score_answers
+from hftrain.models.loading import context_tokens, load_causal_lm, save_model
+from hftrain.models.scoring import score_answers, score_texts
 from hftrain.runtime import is_main_process, log
-from hftrain.tokens.chat import Messages, prompt_of, that_fit
-from hftrain.tokens.lens import LabelledRows, as_line, check_labels, label_conversations, show_labels
+from hftrain.tokens.chat import Messages, encode_prompt, prompt_of, that_fit
+from hftrain.tokens.lens import IGNORED, Row
+from hftrain.training.abstaining import SortedQuestions, outcomes
+from hftrain.training.answer_packing import AnswerPacking, PackedCollator, check_packing, pack_answers
+from hftrain.training.answer_rows import AnswerRows
 
-SHOWN_ROWS = 6
-
-
-def answer_rows(
-    tokenizer: PreTrainedTokenizerFast,
-    conversations: Sequence[Messages],
-    *,
-    max_row_tokens: int,
-    max_dropped_share: float,
-    out: Path,
-) -> tuple[Dataset, LabelledRows]:
-    """Checked rows for SFT, some of them shown with their labels and kept in ``label_examples.json``.
-
-    Raises:
-        DataError: Training on them would go wrong without a word.
-    """
-    labelled = label_conversations(tokenizer, conversations, max_row_tokens=max_row_tokens)
-    check_labels(tokenizer, labelled, max_dropped_share=max_dropped_share)
-    if is_main_process():
-        examples = [show_labels(tokenizer, row) for row in labelled.rows[:SHOWN_ROWS]]
-        write_json(out / "label_examples.json", [{"tokens": example} for example in examples])
-        for example in examples[:2]:
-            log.info("sft: trained on what is in ⟦⟧: %s", as_line(example)[:300])
-    return Dataset.from_list(labelled.rows), labelled
+TEXT_ROW_TOKENS = 1024
+"""Longest window in which held-out documents are scored."""
 
 
 def row_limit(model: PreTrainedModel, given: int | None) -> int:
@@ -50,7 +32,15 @@ def row_limit(model: PreTrainedModel, given: int | None) -> int:
     Raises:
         ConfigError: Longer rows were asked for than the model's context holds.
     """
-    context = context_tokens(model)
+    return checked_limit(context_tokens(model), given)
+
+
+def checked_limit(context: int | None, given: int | None) -> int:
+    """The same from the context itself; None where the model's type sets none.
+
+    Raises:
+        ConfigError: Longer rows were asked for than the context holds, or nobody says how long they may be.
+    """
     if given is None and context is None:
         raise ConfigError("sft.max_row_tokens: not set, and this model type states no context. Set it.")
     if given is not None and context is not None and given > context:
@@ -61,34 +51,97 @@ def row_limit(model: PreTrainedModel, given: int | None) -> int:
     return given if given is not None else int(context or 0)
 
 
+def learner_of(config: Any, base: Path, model: PreTrainedModel) -> torch.nn.Module:
+    """What is trained of a base: the model itself, or an adapter beside it, which may be rounded.
+
+    Raises:
+        ConfigError: peft or bitsandbytes cannot serve this model so.
+    """
+    if not config.adapter:
+        return model
+    from hftrain.models.adapters import with_adapter  # peft takes a second to import
+
+    if config.quantize_base is not None:
+        from hftrain.models.quantized_base import load_quantized_base
+
+        model = load_quantized_base(base, config.quantize_base)
+    return with_adapter(model, config.adapter, section="sft")
+
+
+def training_set(
+    config: Any, model: PreTrainedModel, rows: Sequence[Row], pad_id: int, *, max_row_tokens: int
+) -> tuple[Dataset, PackedCollator | None, AnswerPacking | None]:
+    """The rows as the trainer reads them, packed if that was asked for.
+
+    Raises:
+        ConfigError: The model would let packed conversations see each other.
+    """
+    if not config.packing:
+        return Dataset.from_list(list(rows)), None, None
+    check_packing(model)
+    packed, account = pack_answers(rows, row_tokens=max_row_tokens)
+    if is_main_process():
+        log.info(
+            "sft: %d conversations packed into %d rows of %d tokens, %.1f %% of them padding",
+            account.conversations, account.rows, account.row_tokens,
+            100 * account.padding_tokens / (account.rows * account.row_tokens),
+        )  # fmt: skip
+    return Dataset.from_list(packed), PackedCollator(pad_id), account
+
+
 class AnswerWatch:
-    """Held-out conversations, and how a model answers them."""
+    """Held-out conversations, documents and questions, and what a model makes of them."""
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, corpus: Path, *, limit: int, max_row_tokens: int, new_tokens: int
+        self,
+        config: Any,
+        tokenizer: PreTrainedTokenizerFast,
+        corpus: Path,
+        *,
+        max_row_tokens: int,
+        asked: SortedQuestions | None = None,
     ) -> None:
-        """Keep the first ``limit`` held-out conversations that fit a row.
+        """Keep the first held-out conversations whose prompts leave room for an answer, as many as are asked for.
 
         Raises:
-            DataError: None fits.
+            DataError: None does.
         """
-        self.tokenizer = tokenizer
-        self.new_tokens = new_tokens
+        self.config, self.tokenizer = config, tokenizer
+        self.asked = asked or SortedQuestions()
         found = conversations_of(corpus, "heldout")
-        fitting = that_fit(tokenizer, found, max_tokens=max_row_tokens - new_tokens)
-        self.conversations = fitting[:limit]
+        room = max_row_tokens - config.new_tokens
+        fitting = [
+            talk
+            for talk in that_fit(tokenizer, found, max_tokens=max_row_tokens)
+            if len(encode_prompt(tokenizer, prompt_of(talk))) <= room
+        ]
         if not fitting:
             raise DataError(
-                f"sft: none of {len(found)} held-out conversations leaves room for an answer of {new_tokens} tokens in "
-                f"{max_row_tokens}. One is needed. Lower sft.new_tokens or raise the context."
+                f"sft: none of {len(found)} held-out conversations leaves room for an answer of {config.new_tokens} "
+                f"tokens in {max_row_tokens}. One is needed. Lower sft.new_tokens or raise the context."
             )
+        self.conversations = fitting[: config.heldout_conversations]
+        self.texts = take_bytes(texts_of(corpus, "heldout"), config.heldout_bytes) if config.heldout_bytes else []
 
     def score(self, model: PreTrainedModel) -> dict[str, float]:
-        """Nats per token of the held-out answers, and the share of the model's own answers that end."""
+        """Nats per token of the held-out answers, the share of the model's own that end, and what else was asked for.
+
+        Bits per byte of held-out documents say what was forgotten of the text that the base learned from.
+        """
         nats = score_answers(model, self.tokenizer, self.conversations).nats_per_token
         answers = self._answers(model, self.conversations)
         ended = sum(answer.ended for answer in answers) / len(answers)
-        return {"answer_nats": nats, "ended_share": ended}
+        found: dict[str, float] = {"heldout_answer_nats": nats, "ended_share": ended}
+        if self.texts:
+            window = min(context_tokens(model) or TEXT_ROW_TOKENS, TEXT_ROW_TOKENS)
+            score = score_texts(model, self.tokenizer, self.texts, row_tokens=window)
+            found["bits_per_byte"] = score.bits_per_byte
+        if self.asked.held or self.asked.not_held:
+            found |= outcomes(
+                model, self.tokenizer, self.asked,
+                answer=self.config.abstain.answer, new_tokens=self.config.new_tokens,
+            )  # fmt: skip
+        return found
 
     def look(self, model: PreTrainedModel) -> tuple[Mapping[str, float], Sequence[Mapping[str, str]]]:
         """The nats of the held-out answers, and answers to the first prompts."""
@@ -102,7 +155,7 @@ class AnswerWatch:
 
     def _answers(self, model: PreTrainedModel, conversations: Sequence[Messages]) -> list[Any]:
         prompts = [prompt_of(talk) for talk in conversations]
-        made = answer_prompts(model, self.tokenizer, prompts, new_tokens=self.new_tokens, temperature=0, seed=0)
+        made = answer_prompts(model, self.tokenizer, prompts, new_tokens=self.config.new_tokens, temperature=0, seed=0)
         return [answers[0] for answers in made]
 
 
@@ -124,28 +177,41 @@ def check_batch(trainer: Trainer, tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 def publish_chat(
-    trainer: Trainer, watch: AnswerWatch, labelled: LabelledRows, *, before: Mapping[str, float], out: Path
+    config: Any,
+    trainer: Trainer,
+    watch: AnswerWatch,
+    learned: AnswerRows,
+    packing: AnswerPacking | None,
+    *,
+    before: Mapping[str, float],
+    base: Path,
+    out: Path,
 ) -> None:
-    """Write the model, and what it learned."""
+    """Write the model, an adapter merged into it and beside it, and what it learned and forgot."""
     if not is_main_process():
         return
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    trained_parameters = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    if config.adapter:
+        from hftrain.models.adapters import publish_adapter
+
+        model = publish_adapter(model, out, base=load_causal_lm(base) if config.quantize_base is not None else None)
     save_model(model, watch.tokenizer, out)
     after = watch.score(model)
-    trained = sum(label != -100 for row in labelled.rows for label in row["labels"])
+    trained = sum(label != IGNORED for row in learned.rows for label in row["labels"])
     write_json(
         out / "summary.json",
         {
-            "train_conversations": len(labelled.rows),
-            "dropped": labelled.dropped,
-            "trained_token_share": trained / sum(len(row["labels"]) for row in labelled.rows),
+            "train_conversations": len(learned.rows),
+            "dropped": learned.labelled.dropped,
+            "trained_token_share": trained / sum(len(row["labels"]) for row in learned.rows),
+            "trained_parameters": trained_parameters,
             "steps": trainer.state.global_step,
             "heldout_conversations": len(watch.conversations),
-            **{f"heldout_answer_nats_{when}": score["answer_nats"] for when, score in _both(before, after)},
-            **{f"ended_share_{when}": score["ended_share"] for when, score in _both(before, after)},
+            **learned.account,
+            **({"packing": dataclasses.asdict(packing)} if packing else {}),
+            **{f"{name}_before": value for name, value in before.items() if not name.endswith("_questions")},
+            **{f"{name}_after": value for name, value in after.items() if not name.endswith("_questions")},
+            **{name: value for name, value in after.items() if name.endswith("_questions")},
         },
     )
-
-
-def _both(before: Mapping[str, float], after: Mapping[str, float]) -> list[tuple[str, Mapping[str, float]]]:
-    return [("before", before), ("after", after)]

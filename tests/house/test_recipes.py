@@ -34,7 +34,8 @@ def test_recipe_names_shadow_no_module(recipe_paths: list[Path]) -> None:
 def test_the_flow_makes_before_it_reads(root: Path) -> None:
     flow = (root / "recipes" / "full_flow.py").read_text(encoding="utf-8")
     made = set()
-    for name in re.findall(r"(\w+)\.run\(config\.\1, run_dir\)", flow):
+    calls = re.findall(r"^    (?:return )?(\w+)(?:\[config\.policy\])?\.run\(", flow, re.MULTILINE)
+    for name in [{"POLICIES": "ppo"}.get(call, call) for call in calls]:
         recipe = (root / "recipes" / f"{name}.py").read_text(encoding="utf-8")
         folders = re.findall(r"(\w+)=run_dir / \"([\w.]+)\"", recipe)
         missing = {folder for keyword, folder in folders if keyword != "out"} - made

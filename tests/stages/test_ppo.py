@@ -174,7 +174,7 @@ def test_a_cut_run_publishes_what_an_unbroken_one_does(
             patch.setattr(LookEvery, "_look", cut)
         else:
             patch.setattr(
-                "hftrain.alignment.ppo_heldout.look", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+                "hftrain.alignment.heldout.look", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
             )
         with pytest.raises(KeyboardInterrupt):
             ppo(config(), **inputs, out=tmp_path / "policy")

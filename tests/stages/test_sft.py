@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 from transformers import AutoModelForCausalLM
 
-from hftrain.artifacts import read_json, read_jsonl, read_manifest
+from hftrain.artifacts import read_json, read_jsonl, read_manifest, write_jsonl
+from hftrain.corpus.settings import MixtureSettings, ShareSettings
 from hftrain.errors import ConfigError, DataError
-from hftrain.stages.sft import SFTStageConfig, sft
+from hftrain.stages.sft import AbstainSettings, SFTStageConfig, sft
 
 TRAINING = {
     "max_steps": 30, "per_device_train_batch_size": 8, "learning_rate": 1e-2, "logging_steps": 5, "save_steps": 10,
@@ -16,6 +17,20 @@ TRAINING = {
 def config(**given: Any) -> SFTStageConfig:
     """Thirty steps on sixteen conversations."""
     return SFTStageConfig(seed=3, training=TRAINING | given.pop("training", {}), **({"look_every_steps": 10} | given))
+
+
+ADAPTER = {"r": 4, "target_modules": "all-linear"}
+
+
+def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the next training after a step."""
+    from hftrain.training.callbacks import ProgressLine
+
+    def cut(self: ProgressLine, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == step:
+            raise RuntimeError("cut")
+
+    monkeypatch.setattr(ProgressLine, "on_step_end", cut)
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +71,81 @@ def test_samples_through_time_are_kept(chat: Path) -> None:
 def test_a_run_cut_after_a_checkpoint_goes_on_to_the_same_bytes(
     chat: Path, base_dir: Path, corpus_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hftrain.training.callbacks import ProgressLine
-
-    def cut(self: ProgressLine, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == 17:
-            raise RuntimeError("cut")
-
-    monkeypatch.setattr(ProgressLine, "on_step_end", cut)
-    with pytest.raises(RuntimeError, match="cut"):
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="cut"):
+        cut_at(17, patch)
         sft(config(), base=base_dir, corpus=corpus_dir, out=tmp_path / "chat")
-    monkeypatch.undo()
-
     made = sft(config(), base=base_dir, corpus=corpus_dir, out=tmp_path / "chat")
     assert read_manifest(made)["files"] == read_manifest(chat)["files"]
+
+
+def test_an_adapter_is_published_merged_and_alone(base_dir: Path, corpus_dir: Path, tmp_path: Path) -> None:
+    given = config(adapter=ADAPTER, quantize_base="int8", training={"max_steps": 10})
+    made = sft(given, base=base_dir, corpus=corpus_dir, out=tmp_path / "chat")
+    summary = read_json(made / "summary.json")
+    # r (in + out) of 32 x 32 attention matrices four times, and of three 32 x 64 in the MLP
+    assert summary["trained_parameters"] == 4 * (4 * 64 + 3 * 96)
+    assert summary["heldout_answer_nats_after"] < summary["heldout_answer_nats_before"]
+    assert (made / "adapter" / "adapter_model.safetensors").is_file()
+    plain = AutoModelForCausalLM.from_pretrained(made)
+    assert {str(each.dtype) for each in plain.parameters()} == {"torch.float32"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rounding", [None, "int8"])
+def test_an_adapter_that_was_cut_goes_on_to_the_same_bytes(
+    base_dir: Path, corpus_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounding: Any
+) -> None:
+    dora = {"use_dora": rounding is None, "lora_dropout": 0.1}
+    given = config(adapter=ADAPTER | dora, quantize_base=rounding, packing=True)
+    whole = sft(given, base=base_dir, corpus=corpus_dir, out=tmp_path / "whole")
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="cut"):
+        cut_at(17, patch)
+        sft(given, base=base_dir, corpus=corpus_dir, out=tmp_path / "chat")
+    made = sft(given, base=base_dir, corpus=corpus_dir, out=tmp_path / "chat")
+    assert read_manifest(made)["files"] == read_manifest(whole)["files"]
+
+
+def test_packed_rows_a_mixture_and_questions_are_counted(base_dir: Path, corpus_dir: Path, tmp_path: Path) -> None:
+    questions = [{"question": f"Where did animal {number} sit?", "answer": f"chair{number}"} for number in range(20)]
+    questions += [{"question": f"Where is the cat that sat, {number}?", "answer": "mat"} for number in range(20)]
+    write_jsonl(tmp_path / "quiz.jsonl", questions)
+    given = config(
+        packing=True,
+        mixture=MixtureSettings(sources={"te*": ShareSettings(maximum_epochs=1.5)}),
+        abstain=AbstainSettings(questions=(str(tmp_path / "quiz.jsonl"),), share=0.2),
+        training={"max_steps": 5},
+    )
+    summary = read_json(sft(given, base=base_dir, corpus=corpus_dir, out=tmp_path / "chat") / "summary.json")
+    assert summary["mixture"]["te*"]["conversations"] == 16 and 16 < summary["mixture"]["te*"]["rows"] <= 24
+    taught = summary["abstain"]
+    assert (taught["questions_held"], taught["questions_not_held"]) == (20, 20)
+    assert taught["taught_to_decline"] == round(0.2 * summary["train_conversations"])
+    packing = summary["packing"]
+    assert packing["conversations"] == summary["train_conversations"] > packing["rows"]
+    asked = summary["held_questions"] + summary["not_held_questions"]
+    outcomes = [
+        f"{group}_{outcome}_after" for group in ("held", "not_held") for outcome in ("right", "wrong", "declined")
+    ]
+    assert asked == sum(summary[name] for name in outcomes) > 0
+
+
+def test_what_was_forgotten_of_held_out_documents_is_measured(chat: Path) -> None:
+    summary = read_json(chat / "summary.json")
+    assert summary["bits_per_byte_before"] > 0 and summary["bits_per_byte_after"] > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"quantize_base": "nf4"}, "quantize_base: nf4, but rounded weights cannot be trained"),
+        ({"quantize_base": "int8", "adapter": {"use_dora": True}}, "quantize_base: int8, with adapter.use_dora: true"),
+        ({"abstain": AbstainSettings(share=0.5)}, "abstain.share: 0.5"),
+        ({"abstain": AbstainSettings(questions=("no/such.jsonl",))}, "abstain.questions: no/such.jsonl does not exist"),
+        ({"mixture": MixtureSettings(bytes_per_token=3.0)}, "mixture.bytes_per_token: is set"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_before_any_work(given: dict[str, Any], said: str) -> None:
+    assert any(problem.startswith(said) for problem in config(**given).problems())
 
 
 def test_rows_longer_than_the_context_are_refused_before_training(

@@ -54,6 +54,18 @@ def test_text_that_looks_like_a_special_token_comes_back_exactly(tokenizer: Any)
     assert tokenizer.decode(encode_text(tokenizer, "<|im_start|> 🙂\r\n\t ñ")) == "<|im_start|> 🙂\r\n\t ñ"
 
 
+def test_what_a_tool_gave_back_is_read_and_not_learned(tokenizer: Any) -> None:
+    talk = [*TALK[:2], {"role": "assistant", "content": "<tool_call>x</tool_call>"}, {"role": "tool", "content": "7"},
+            {"role": "assistant", "content": "Seven."}]  # fmt: skip
+    ids, mask = encode_conversation(tokenizer, talk)
+    theirs = tokenizer.apply_chat_template(talk, return_assistant_tokens_mask=True)
+    assert (ids, mask) == (theirs["input_ids"], theirs["assistant_masks"])
+    learned = tokenizer.decode([token for token, trained in zip(ids, mask, strict=True) if trained])
+    assert learned == "<tool_call>x</tool_call><|im_end|>Seven.<|im_end|>"
+    prompt = encode_prompt(tokenizer, talk[:4])
+    assert ids[: len(prompt)] == prompt
+
+
 def test_an_unknown_role_is_refused_by_name(tokenizer: Any) -> None:
     with pytest.raises(DataError, match=r"message 1: role 'robot'.*system, user, assistant"):
         encode_conversation(tokenizer, [TALK[0], {"role": "robot", "content": "x"}])

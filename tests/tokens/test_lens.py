@@ -5,7 +5,7 @@ import pytest
 
 from hftrain.errors import DataError
 from hftrain.tokens.chat import load_tokenizer
-from hftrain.tokens.lens import LabelledRows, as_line, check_labels, label_conversations, show_labels
+from hftrain.tokens.lens import LabelledRows, as_line, check_labels, label_conversations, show_labels, tokens_by_source
 
 TALK = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "My name is Ann."}]
 
@@ -51,6 +51,17 @@ def test_a_doubled_beginning_of_text_is_refused(tokenizer_dir: Path) -> None:
     rows = LabelledRows([{"input_ids": [1, 1, 5, 3], "labels": [-100, -100, 5, 3]}])
     with pytest.raises(DataError, match="begins with '<|endoftext|>' twice"):
         check_labels(tokenizer, rows, max_dropped_share=0)
+
+
+def test_tokens_are_counted_by_source_and_those_left_out_as_cut(tokenizer: Any) -> None:
+    long = [TALK[0], {"role": "assistant", "content": "so " * 300}]
+    labelled = label_conversations(tokenizer, [TALK, long, TALK], max_row_tokens=100, sources=["b", "a", "b"])
+    ids, answer = len(labelled.rows[0]["input_ids"]), sum(label >= 0 for label in labelled.rows[0]["labels"])
+    assert tokens_by_source(labelled.seen) == {
+        "a": {"rows": 0, "left_out": 1, "trained": 0, "masked": 0, "cut": labelled.seen[1].tokens},
+        "b": {"rows": 2, "left_out": 0, "trained": 2 * answer, "masked": 2 * (ids - answer), "cut": 0},
+    }
+    assert labelled.sources == ["b", "b"]
 
 
 def test_a_sound_row_passes(tokenizer: Any) -> None:

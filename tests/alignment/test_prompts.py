@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hftrain.alignment.ppo_prompts import check_models, read_prompts
+from hftrain.alignment.prompts import check_models, read_prompts
 from hftrain.errors import ArtifactError, ConfigError, DataError
 from hftrain.tokens.chat import load_tokenizer
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from hftrain.alignment.ppo_heldout import compare, greedy_answers, look, mean_with_interval
+from hftrain.alignment.heldout import compare, greedy_answers, look, mean_with_interval
 from hftrain.alignment.ppo_rollout import Models, Sampling
 
 PROMPTS = [[10, 11, 12, 13], [14], [15, 16]]

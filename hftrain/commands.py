@@ -1,0 +1,141 @@
+"""The commands of ``hftrain``: their words, and what each calls. Imports nothing heavy itself."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hftrain import __version__
+
+
+def console_parser() -> argparse.ArgumentParser:
+    """The words that ``hftrain`` takes; each command sets ``work``, what is done."""
+    parser = argparse.ArgumentParser(
+        prog="hftrain",
+        description="Look at what recipes made, talk to it, and plan a run. "
+        "Recipes themselves: python recipes/full_flow.py --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"hftrain {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(title="commands", metavar="")
+
+    def command(name: str, work: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(work=work)
+        return added
+
+    init = command("init", _init, "lay the recipes and presets into a folder of yours")
+    init.add_argument("folder", type=Path)
+    plan = command("plan", _plan, "say what a run will take: parameters, tokens, minutes, memory, disk")
+    plan.add_argument("config", type=Path)
+    plan.add_argument("--run-dir", type=Path, metavar="DIR", help="a run of it: its stages that are done are compared")
+    plan.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    explain = command("explain", _explain, "say what each rule of curation thinks of a document, with the values")
+    explain.add_argument("file", type=Path, help="any file that collect reads")
+    explain.add_argument(
+        "--row", type=int, action="append", metavar="N", help="which document of it (default: the first)"
+    )
+    explain.add_argument("--config", type=Path, metavar="FILE", help="the run's YAML file (default: the defaults)")
+    explain.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as curate.rules=[c4]")
+    explain.add_argument(
+        "--text-column", metavar="NAME", help="the field of a row that holds the text (default: FILE's)"
+    )
+    explain.add_argument("--json", action="store_true", help="a line of JSON for each document")
+    lens = command("lens", _lens, "show what each row would teach, before anything is trained")
+    lens.add_argument("config", type=Path)
+    lens.add_argument(
+        "--run-dir", type=Path, metavar="DIR", help="a run of it, whose corpus, tokenizer and pairs count"
+    )
+    lens.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as sft.max_row_tokens=128")
+    lens.add_argument("--rows", type=int, default=3, metavar="N", help="rows shown of each kind")
+    lens.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+    lens.add_argument("--json", action="store_true", help="one JSON object")
+    chat = command("chat", _chat, "talk to a model of a run, token by token")
+    chat.add_argument("run", type=Path, help="a run's folder, or a model's")
+    chat.add_argument("--model", help="which model of the run (default: policy, else chat)")
+    chat.add_argument("--temperature", type=float, default=0.7, help="0 for the likeliest token each time")
+    chat.add_argument("--new-tokens", type=int, default=100, help="longest answer")
+    chat.add_argument("--seed", type=int, default=0)
+    chat.add_argument("--show-probabilities", action="store_true", help="show the top candidates of each step")
+    trace = command("trace", _trace, "show the chain from an artifact to its source files")
+    trace.add_argument("artifact", type=Path, help="such as runs/tiny/policy")
+    verify = command("verify", _verify, "re-hash a run; with two runs, compare them file by file")
+    verify.add_argument("run", type=Path)
+    verify.add_argument("other", type=Path, nargs="?")
+    return parser
+
+
+def _init(options: argparse.Namespace) -> None:
+    from hftrain.presets import lay_recipes
+
+    for path in lay_recipes(options.folder):
+        print(path)
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from hftrain.config import load_config
+    from hftrain.stages.flow import FlowConfig
+    from hftrain.stages.planning import plan_lines
+
+    for line in plan_lines(load_config(FlowConfig, options.config, options.set), options.run_dir):
+        print(line)
+
+
+def _explain(options: argparse.Namespace) -> None:
+    import json
+
+    from hftrain.config import load_section
+    from hftrain.corpus.explaining import explanations
+    from hftrain.stages.collect import CollectConfig
+    from hftrain.stages.curate import CurateConfig
+
+    text_column = options.text_column or load_section(CollectConfig, "collect", options.config).text_column
+    curate = load_section(CurateConfig, "curate", options.config, options.set)
+    for found in explanations(curate, options.file, options.row or [1], text_column=text_column):
+        if options.json:
+            print(json.dumps(found.as_json(), ensure_ascii=False))
+        else:
+            print("\n".join(found.lines()), end="\n\n")
+
+
+def _lens(options: argparse.Namespace) -> None:
+    from hftrain.config import load_config
+    from hftrain.stages.flow import FlowConfig
+    from hftrain.stages.lens_view import show
+
+    flow = load_config(FlowConfig, options.config, options.set)
+    show(flow, options.run_dir, rows=options.rows, color=options.color, as_json=options.json, out=sys.stdout)
+
+
+def _chat(options: argparse.Namespace) -> None:
+    from hftrain.serving.terminal import Terminal, model_folder
+
+    terminal = Terminal(
+        model_folder(options.run, options.model),
+        temperature=options.temperature,
+        new_tokens=options.new_tokens,
+        seed=options.seed,
+        show_probabilities=options.show_probabilities,
+    )
+    terminal.talk(sys.stdin, sys.stdout)
+
+
+def _trace(options: argparse.Namespace) -> None:
+    from hftrain.lineage import trace
+
+    for line in trace(options.artifact):
+        print(line)
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from hftrain.errors import ArtifactError
+    from hftrain.lineage import compare, verify
+
+    said = compare(options.run, options.other) if options.other else verify(options.run)
+    for name, claims in said.items():
+        print(f"{'differs' if claims else 'same' if options.other else 'whole':8}{name}")
+        for claim in claims:
+            print(f"          {claim}")
+    wrong = [name for name, claims in said.items() if claims]
+    if wrong:
+        raise ArtifactError(f"{len(wrong)} of {len(said)} artifacts differ: {', '.join(wrong)}.")

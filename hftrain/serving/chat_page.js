@@ -1,0 +1,1 @@
+const about = /*about*/null;

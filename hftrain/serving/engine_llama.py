@@ -1,0 +1,148 @@
+"""Answers from a GGUF file by llama.cpp, in this process, through the ``xllamacpp`` wheel: many at once."""
+
+import asyncio
+import math
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+import xllamacpp
+from transformers import PreTrainedTokenizerFast
+
+from hftrain.errors import ArtifactError
+from hftrain.export.llama_cpp import BYTES_PER_THREAD
+from hftrain.serving.engine import Answer, Candidate, End, Piece, Prepared, Question, Refused, Report
+from hftrain.serving.engine_text import TokenTexts
+
+CACHE_TOKENS = 65_536
+"""Tokens of all conversations that llama.cpp holds at once: fewer of them where a context is long."""
+
+MOST_AT_ONCE = 32
+
+
+class LlamaEngine:
+    """A GGUF file in llama.cpp, with one place for each answer that it makes at the same time."""
+
+    runtime = "llama.cpp"
+
+    def __init__(self, file: Path, tokenizer: PreTrainedTokenizerFast, context_tokens: int) -> None:
+        """Load a file.
+
+        Args:
+            file: The GGUF file.
+            tokenizer: That of the model which the file was made from: prompts are encoded as in training.
+            context_tokens: The model's context.
+
+        Raises:
+            ArtifactError: llama.cpp cannot load it.
+        """
+        self.context_tokens = context_tokens
+        self.at_once = max(1, min(MOST_AT_ONCE, CACHE_TOKENS // context_tokens))
+        self._texts = TokenTexts(tokenizer, context_tokens)
+        try:
+            self._server = xllamacpp.Server(_parameters(file, self.at_once, context_tokens))
+        except RuntimeError as problem:
+            raise ArtifactError(
+                f"{file}: llama.cpp does not load it ({problem}). A whole GGUF file of a type that it knows is needed. "
+                "Export again, or serve another model by --model."
+            ) from None
+        self._threads = ThreadPoolExecutor(self.at_once, thread_name_prefix="llama")
+
+    def prepare(self, question: Question) -> Prepared:
+        """As `Engine.prepare`."""
+        return self._texts.prepare(question)
+
+    async def answer(self, prepared: Prepared) -> Answer:
+        """As `Engine.answer`."""
+        loop = asyncio.get_running_loop()
+        chunks: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        is_over = False
+
+        def take(chunk: dict[str, Any]) -> bool:
+            """Hand a chunk to the loop; true tells llama.cpp to stop."""
+            if not is_over:
+                loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+            return is_over
+
+        def run() -> None:
+            try:
+                self._server.handle_completions(_request(prepared), take)
+            finally:
+                if not is_over:
+                    loop.call_soon_threadsafe(chunks.put_nowait, None)
+
+        work = loop.run_in_executor(self._threads, run)
+        try:
+            answer_tokens = 0
+            while (chunk := await chunks.get()) is not None:
+                if "error" in chunk:
+                    raise Refused(chunk["error"]["message"], status=500, kind="server_error", code="runtime_failed")
+                choice = chunk["choices"][0]
+                reports = _reports(choice, prepared.question.top_logprobs)
+                if choice["text"] or reports:
+                    yield Piece(choice["text"], reports)
+                if choice["finish_reason"]:
+                    answer_tokens = chunk["usage"]["completion_tokens"]
+                    yield End(choice["finish_reason"], len(prepared.ids), answer_tokens)
+                    return
+            await work  # raises what ended it without a last chunk
+            raise Refused("llama.cpp ended the answer.", status=500, kind="server_error", code="runtime_failed")
+        finally:
+            is_over = True
+
+    async def close(self) -> None:
+        """End the server and its threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        del self._server
+
+
+def _parameters(file: Path, at_once: int, context_tokens: int) -> Any:
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(file)
+    threads = min(torch.get_num_threads(), 1 + file.stat().st_size // BYTES_PER_THREAD)
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+    parameters.n_parallel, parameters.n_ctx = at_once, at_once * context_tokens
+    parameters.fit_params = False  # it would shorten the context where memory is short
+    parameters.warmup = parameters.ui = parameters.endpoint_slots = False
+    parameters.cache_ram_mib = 0  # a place keeps its last conversation; more would only grow
+    parameters.verbosity = -1
+    parameters.api_keys = [secrets.token_hex(16)]  # the wheel listens on a loopback port, which is for nobody
+    return parameters
+
+
+def _request(prepared: Prepared) -> dict[str, Any]:
+    """The request in llama.cpp's names, with all that it would do by default to the probabilities switched off."""
+    question = prepared.question
+    request: dict[str, Any] = {
+        "prompt": list(prepared.ids),
+        "max_tokens": prepared.new_tokens,
+        "stream": True,
+        "temperature": question.temperature,
+        "top_p": question.top_p,
+        "samplers": ["temperature", "top_p"],
+        "cache_prompt": True,
+        "seed": secrets.randbits(31) if question.seed is None else question.seed % 2**32,
+    }
+    if question.temperature == 0:
+        request["samplers"] = ["top_k"]
+        request["top_k"] = 1
+    if question.top_logprobs is not None:
+        request["logprobs"] = max(1, question.top_logprobs)
+    return request
+
+
+def _reports(choice: dict[str, Any], top_logprobs: int | None) -> tuple[Report, ...]:
+    """What llama.cpp says of the steps; it says nothing of a token that ends inside a character."""
+    if top_logprobs is None:
+        return ()
+    said = (choice.get("logprobs") or {"content": []})["content"]
+    return tuple(
+        Report(_candidate(each), tuple(_candidate(one) for one in each["top_logprobs"][:top_logprobs])) for each in said
+    )
+
+
+def _candidate(said: dict[str, Any]) -> Candidate:
+    logprob = said["logprob"]
+    return Candidate(said["token"], tuple(said["bytes"]), logprob if math.isfinite(logprob) else -9999.0)

@@ -1,0 +1,180 @@
+"""Preferences by people: rank the answers to prompts, on a page of this machine, in a terminal or in a notebook."""
+
+import sys
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from hftrain.errors import ArtifactError, ConfigError
+from hftrain.runtime import log
+from hftrain.serving.ranking_desk import Desk, Team
+from hftrain.serving.ranking_export import Rules, export, write_export, write_summary
+from hftrain.serving.ranking_items import Item, Items, ask_for_items, items_of_run, read_items
+from hftrain.serving.ranking_store import RankingStore, checked_name, database_url
+
+HOST, PORT = "127.0.0.1", 8765
+DEFAULT_RULES = Rules()
+
+
+def run(
+    run_dir: Path,
+    *,
+    answers: Path | None = None,
+    database: str | None = None,
+    seed: int | None = None,
+    rater: str | None = None,
+    terminal: bool = False,
+    host: str = HOST,
+    port: int = PORT,
+    open_browser: bool = True,
+    export_path: Path | None = None,
+    rules: Rules = DEFAULT_RULES,
+    agreement: bool = False,
+    prompts: int = 200,
+    answers_per_prompt: int = 4,
+    new_tokens: int = 96,
+    temperature: float = 1.0,
+    lines: TextIO = sys.stdin,
+    out: TextIO = sys.stdout,
+) -> None:
+    """``hftrain rank``: serve the ranking page, or rank in the terminal, or export, or print the agreement.
+
+    Args:
+        run_dir: The run's folder; choices are kept in its ``ranking/``.
+        answers: Prompts and answers to rank (JSON Lines); by default those of the run's preferences, else those that
+            the database holds, else the run's chat model is asked.
+        database: SQLAlchemy URL of the choices, for a team; by default an SQLite file in the run.
+        seed: Of the blind orders and of asking; kept in the database.
+        rater: Who ranks; the page asks when it is not given.
+        terminal: Rank here instead of on a page.
+        host: Address that is served; anything but this machine shows the page to a network, without encryption.
+        port: Its port.
+        open_browser: Whether to open the page.
+        export_path: Write the rankings there and end.
+        rules: How they are merged.
+        agreement: Print who ranked how much and how far they agree, and end.
+        prompts: How many prompts a chat model is asked, when it is.
+        answers_per_prompt: Its answers to each.
+        new_tokens: Of its longest answer.
+        temperature: Of its sampling.
+        lines: What a terminal's rater writes.
+        out: What is printed.
+
+    Raises:
+        ConfigError: Something was asked for that cannot be.
+        ArtifactError: The run has neither answers nor a chat model, or the database does not answer.
+        DataError: The answers are not of their shape.
+    """
+    store = RankingStore(database_url(run_dir, database), seed=seed)
+
+    def ask(drawn_by: int) -> Items:
+        return ask_for_items(
+            run_dir,
+            prompts=prompts,
+            answers_per_prompt=answers_per_prompt,
+            new_tokens=new_tokens,
+            temperature=temperature,
+            seed=drawn_by,
+        )
+
+    try:
+        desk = Desk(store, find_items(run_dir, store, answers, ask))
+        if export_path is not None:
+            _export(desk, rules, export_path, run_dir, out)
+        elif agreement:
+            _tell_agreement(desk, rules, run_dir, out)
+        elif terminal:
+            _rank_here(desk, rater, lines, out)
+        else:
+            _serve(desk, run_dir, host, port, rater, open_browser, out)
+    finally:
+        store.close()
+
+
+def find_items(run: Path, store: RankingStore, answers: Path | None, ask: Callable[[int], Items]) -> list[Item]:
+    """The items of the file that is named, else of the run's preferences, else of the database, else of ``ask``."""
+    found = read_items(answers) if answers is not None else items_of_run(run)
+    if found is None:
+        there = store.items()
+        if there:
+            return there
+        log.info("rank: no answers to rank yet: the chat model of %s is asked", run)
+        found = ask(store.seed)
+    for reason, count in found.left_out.items():
+        log.info("rank: %d prompts left out: %s", count, reason.replace("_", " "))
+    return list(found.items)
+
+
+def nobody_to_ask(run: Path) -> Callable[[int], Items]:
+    """For `find_items`, where no model is to be asked: an error that says what is missing."""
+
+    def ask(_: int) -> Items:
+        raise ArtifactError(
+            f"{run}: no answers to rank are here. preferences/answers.jsonl, or a file of answers, is needed. "
+            f"Give answers, or run hftrain rank {run}, which asks the chat model."
+        )
+
+    return ask
+
+
+def team_lines(team: Team) -> list[str]:
+    """What all raters did and how far they agree, as a person reads it."""
+    width = max([5, *map(len, team.raters)])
+    lines = [f"{'rater':<{width}}  ranked  all bad  skipped"]
+    lines += [
+        f"{name:<{width}}  {counts['ranked']:>6}  {counts['all_bad']:>7}  {counts['skip']:>7}"
+        for name, counts in team.raters.items()
+    ]
+    agreement = team.agreement
+    if agreement.alpha is None:
+        return [*lines, "Agreement: two raters must rank some prompts both, and not all alike."]
+    ends = agreement.interval
+    interval = f" (95 % interval {ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
+    prompts = f"{agreement.shared_groups} prompts that two or more raters ranked"
+    return [*lines, f"Agreement (Krippendorff's alpha, ordinal): {agreement.alpha:.3f}{interval}, over {prompts}."]
+
+
+def _export(desk: Desk, rules: Rules, path: Path, run: Path, out: TextIO) -> None:
+    made = export(desk.ordered, desk.store.records(), rules)
+    if not made.rows:
+        raise ConfigError(
+            f"--export {path}: no ranking to write ({made.summary['choices']} choices: "
+            f"{made.summary['choices_dropped']}). Rank first: hftrain rank {run}"
+        )
+    summary = write_export(made, path, run)
+    dropped = ", ".join(
+        f"{count} {name.replace('_', ' ')}" for name, count in summary["choices_dropped"].items() if count
+    )
+    out.write(
+        f"{summary['rows']} rows from {summary['choices_used']} of {summary['choices']} choices "
+        f"({dropped or 'none left out'}) -> {path}\nUse them: collect_preferences.rankings: {path}\n"
+    )
+
+
+def _tell_agreement(desk: Desk, rules: Rules, run: Path, out: TextIO) -> None:
+    write_summary(export(desk.ordered, desk.store.records(), rules).summary, run)
+    out.write("\n".join(team_lines(desk.team())) + "\n")
+
+
+def _rank_here(desk: Desk, rater: str | None, lines: TextIO, out: TextIO) -> None:
+    from hftrain.serving.ranking_terminal import RankingTerminal
+
+    if rater is None:
+        raise ConfigError("--terminal: no rater. A name is needed to keep whose choice it is. Add --rater NAME.")
+    RankingTerminal(desk, checked_name(rater)).rank(lines, out)
+
+
+def _serve(desk: Desk, run: Path, host: str, port: int, rater: str | None, open_browser: bool, out: TextIO) -> None:
+    from hftrain.serving.ranking_server import Access, RankingPage, kept_token, listen, serve
+
+    at = listen(host, port)
+    access = Access(host, at.getsockname()[1], kept_token(run / "ranking" / "token"))
+    name = None if rater is None else checked_name(rater)
+    out.write(
+        f"{len(desk.items)} prompts to rank: {access.url()}\nChoices go to {desk.store.shown_url}. Ctrl-C ends.\n"
+    )
+    out.flush()
+    if open_browser:
+        webbrowser.open(access.url())
+    serve(RankingPage(desk, access, rater=name).app(), at)

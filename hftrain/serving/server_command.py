@@ -1,0 +1,113 @@
+"""The command ``hftrain serve``."""
+
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import uvicorn
+from sqlalchemy import URL
+
+from hftrain.errors import ArtifactError, ConfigError
+from hftrain.serving.database import sqlite_url
+from hftrain.serving.guarding import KEY_VARIABLE, LOOPBACK, Guard, allowed_hosts, read_key
+from hftrain.serving.interactions import InteractionStore
+from hftrain.serving.server import ModelServer
+from hftrain.serving.server_models import offered
+
+FOLDER, DATABASE = "served", "interactions.sqlite3"
+"""Where a run keeps what was said to its models, unless another database is named."""
+
+
+def serve(
+    run: Path,
+    out: TextIO,
+    *,
+    models: Sequence[str] = (),
+    upstreams: Sequence[str] = (),
+    upstream_model: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    hosts: Sequence[str] = (),
+    key_file: Path | None = None,
+    database: str | None = None,
+    keeps: bool = True,
+    keep_days: float = 90.0,
+    queue: int = 256,
+    stop_seconds: int = 30,
+) -> None:
+    """Serve a run's models until the process is told to stop; streams that run then may end.
+
+    Args:
+        run: A run's folder, or a model's.
+        out: Where the address is written once it is open.
+        models: As `offered`.
+        upstreams: As `offered`.
+        upstream_model: As `offered`.
+        host: Where to listen.
+        port: Where to listen; 0 takes a free one.
+        hosts: Further names by which the server may be asked.
+        key_file: Holds the key to ask for; else the environment's is taken, if there is one.
+        database: An SQLAlchemy URL; None for a SQLite file in the run.
+        keeps: Whether interactions and feedback are stored at all.
+        keep_days: What is older is deleted.
+        queue: Requests that may wait for each model.
+        stop_seconds: How long streams may go on after SIGTERM.
+
+    Raises:
+        ConfigError: The address is open to others and no key is set; or anything that the parts refuse.
+        ArtifactError: The address is taken, or anything that the parts refuse.
+    """
+    if keep_days <= 0 or queue < 0 or stop_seconds < 0:
+        raise ConfigError("--keep-days, --queue and --stop-seconds: more than 0, and 0 or more, are needed.")
+    key = read_key(key_file)
+    if host not in LOOPBACK | {"::1"} and key is None:
+        raise ConfigError(
+            f"--host {host}: others can reach that address, and no key is set. Set {KEY_VARIABLE} or --api-key-file, "
+            "or leave --host out."
+        )
+    listening = _listen(host, port)
+    port = listening.getsockname()[1]
+    store = InteractionStore(database or _file_of(run)) if keeps else None
+    served = offered(run, models, upstreams, upstream_model, queue)
+    guard = Guard(port=port, key=key, hosts=allowed_hosts(f"[{host}]" if ":" in host else host, hosts))
+    app = ModelServer(served, store, keep_days=keep_days, guard=guard).app()
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=stop_seconds,
+        lifespan="on",
+    )
+    shown = "\n".join(f"  {each.name:24} {each.engine.runtime:10} {each.source}" for each in served)
+    kept = "nothing is kept" if store is None else f"kept {keep_days:g} days in {store.shown_url}"
+    out.write(f"{shown}\nhttp://{host}:{port} (API: http://{host}:{port}/v1); {kept}. Ctrl-C ends it.\n")
+    out.flush()
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as problem:
+        raise ArtifactError(
+            f"--port {port}: {problem.strerror} on {host}. A free port of this machine is needed. Name another, or 0."
+        ) from None
+    return listening
+
+
+def _file_of(run: Path) -> URL:
+    if not run.is_dir():
+        raise ArtifactError(f"{run}: no such folder. Name a run's folder.")
+    folder = run / FOLDER
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o700)
+    file = folder / DATABASE
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    return sqlite_url(file)

@@ -1,0 +1,49 @@
+"""Train a chat model by RLOO on rewards of groups of its answers: chat/ + reward/ + corpus/ -> policy/."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hftrain.alignment.policy_settings import GroupConfig
+from hftrain.artifacts import stage
+from hftrain.stages import ANSWERS_ARE_OURS, OWNED_TRAINING
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLOOStageConfig(GroupConfig):
+    """How far a policy is trained on its own answers, and what they are rewarded for."""
+
+    SECTION: ClassVar[str] = "rloo"
+    UPSTREAM: ClassVar[Mapping[str, str]] = {"training": "trl.trainer.rloo_config:RLOOConfig"}
+    OWNED: ClassVar[Mapping[str, frozenset[str]]] = {"training": OWNED_TRAINING | ANSWERS_ARE_OURS}
+
+    training: dict[str, Any] = field(
+        default_factory=lambda: {
+            "max_steps": 24,
+            "per_device_train_batch_size": 64,
+            "num_generations": 8,
+            "learning_rate": 3e-4,
+            "lr_scheduler_type": "linear",
+            "beta": 0.05,
+            "save_steps": 8,
+        }
+    )
+    """RLOOConfig, by TRL's names. A step writes per_device_train_batch_size answers a process, num_generations to a
+    prompt. ``reward_weights`` holds one weight for each of ``rewards``."""
+
+
+@stage(makes="policy", reads=("chat", "reward", "corpus"), every_process=True)
+def rloo(config: RLOOStageConfig, *, chat: Path, reward: Path, corpus: Path, out: Path) -> None:
+    """Make answers likelier that are rewarded more than the mean of the others to the same prompt."""
+    from trl import RLOOConfig, RLOOTrainer
+
+    from hftrain.alignment.group_policy import GroupRollouts
+    from hftrain.alignment.group_training import train_group
+
+    class Trainer(GroupRollouts, RLOOTrainer):
+        """RLOO that goes on exactly, on exact tokens, within a budget."""
+
+        gives_log_probs = False
+
+    train_group(Trainer, RLOOConfig, config, chat=chat, reward=reward, corpus=corpus, out=out)
