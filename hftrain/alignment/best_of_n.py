@@ -43,9 +43,7 @@ class Picks:
     too_small_gain: int = 0
     """Prompts whose best answer is hardly better than the mean."""
 
-    def add(
-        self, prompt: Messages, answers: Sequence[Answer], rewards: Sequence[float], *, minimum_gain: float
-    ) -> None:
+    def add(self, prompt: Messages, answers: Sequence[Answer], rewards: Sequence[float], minimum_gain: float) -> None:
         """Pick among the answers that ended; the first of equals."""
         ended = [(reward, answer) for reward, answer in zip(rewards, answers, strict=True) if answer.ended]
         if not ended:
@@ -106,7 +104,7 @@ def pick_best(
             sums = [total + score for total, score in zip(sums, scores, strict=True)]
         for place in here:
             mine = [index for index, each in enumerate(places) if each == place]
-            picks.add(asked[place], answers[place], [sums[index] for index in mine], minimum_gain=config.minimum_gain)
+            picks.add(asked[place], answers[place], [sums[index] for index in mine], config.minimum_gain)
     if not picks.rows:
         raise DataError(
             f"best_of_n: nothing was picked for {len(asked)} prompts: to {picks.none_ended} no answer ended, to "

@@ -15,6 +15,7 @@ from trl.experimental.gold import GOLDConfig, GOLDTrainer
 
 from hftrain.corpus.splits import conversations_of
 from hftrain.errors import ConfigError, DataError
+from hftrain.models.training_step import lighten
 from hftrain.tokens.chat import Messages, encode_conversation, encode_prompt, prompt_of
 from hftrain.training.arguments import training_arguments
 from hftrain.training.callbacks import LookEvery
@@ -23,6 +24,9 @@ from hftrain.training.distillation_watch import StudentWatch
 
 NOT_REPEATED = ("step_time",)
 """What TRL logs that no two runs have in common."""
+
+UNCOUNTED = {"include_num_input_tokens_seen": "no"}
+"""Prompts reach upstream's counter as text, which it warns of at each step."""
 
 
 class RepeatableDistillation(DistillationTrainer):  # type: ignore[misc]
@@ -42,7 +46,7 @@ def on_policy_trainer(config: Any, begun: Begun, student: Any, watch: StudentWat
         ConfigError: Upstream refuses an argument.
         DataError: No prompt leaves room for an answer.
     """
-    given = {"max_completion_length": watch.new_tokens, **config.on_policy}
+    given = {"max_completion_length": watch.new_tokens, **UNCOUNTED, **config.on_policy}
     args = training_arguments(DistillationConfig, given, out, seed=config.seed or 0, section="distill")
     room = begun.row_tokens - int(args.max_completion_length or 0)
     prompts = [
@@ -51,10 +55,12 @@ def on_policy_trainer(config: Any, begun: Begun, student: Any, watch: StudentWat
         if _has_answer(talk) and len(encode_prompt(begun.tokenizer, prompt_of(talk))) <= room
     ]
     if not prompts:
+        longest = args.max_completion_length
         raise DataError(
-            f"{corpus / 'conversations' / 'train'}: no prompt leaves room for an answer of {args.max_completion_length} "
-            f"tokens in {begun.row_tokens}. One is needed. Lower distill.on_policy.max_completion_length."
+            f"{corpus / 'conversations' / 'train'}: no prompt leaves room for an answer of {longest} tokens in "
+            f"{begun.row_tokens}. One is needed. Lower distill.on_policy.max_completion_length."
         )
+    lighten(student)
     begun.tokenizer.padding_side = "left"
     return RepeatableDistillation(
         student.train(),
@@ -85,6 +91,7 @@ def cross_tokenizer_trainer(
     folder = out / "scratch" / "teacher_tokenizer"
     begun.teacher_tokenizer.save_pretrained(folder)  # upstream reads it from a folder alone
     given = {
+        **UNCOUNTED,
         "max_length": begun.row_tokens,
         "max_completion_length": min(watch.new_tokens, begun.row_tokens - 1),
         **config.cross_tokenizer,

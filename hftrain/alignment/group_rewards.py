@@ -10,6 +10,7 @@ from hftrain.alignment.policy_settings import REWARD_MODEL
 from hftrain.alignment.prompts import Prompts
 from hftrain.alignment.reward import load_reward_model, score_rows
 from hftrain.alignment.reward_functions import load_reward_function
+from hftrain.errors import ArtifactError
 from hftrain.tokens.chat import encode_prompt
 
 Reward = Callable[..., list[float]]
@@ -17,7 +18,16 @@ Reward = Callable[..., list[float]]
 
 
 def rewards_of(names: Sequence[str], reward: Path | None, tokenizer: PreTrainedTokenizerFast) -> list[Reward]:
-    """The rewards of these names, each reading answers to the prompts and what the corpus answers."""
+    """The rewards of these names, each reading answers to the prompts and what the corpus answers.
+
+    Raises:
+        ArtifactError: The reward model is among them, and there is none.
+    """
+    if reward is None and REWARD_MODEL in names:
+        raise ArtifactError(
+            f"rewards: {', '.join(names)}, but the run has no finished reward model. One is needed where it rewards. "
+            "Make it first (recipes/reward_model.py), or reward by functions alone."
+        )
     return [
         _by_model(load_reward_model(reward), tokenizer) if name == REWARD_MODEL and reward else _by_function(name)
         for name in names

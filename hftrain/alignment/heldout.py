@@ -74,7 +74,9 @@ def look(models: Models, prompts: Sequence[list[int]], how: Sampling, *, answers
             bar.update(len(batch))
     order = torch.tensor(shortest_first).argsort()
     measured = torch.cat(found, 1)[:, order].reshape(5, len(prompts), answers_per_prompt)
-    return Look(*measured, answers=[answers[place] for place in order.tolist()])
+    rewards, divergences, answer_tokens, ended, entropies = measured.unbind()
+    said = [answers[place] for place in order.tolist()]
+    return Look(rewards, divergences, answer_tokens, ended, entropies, said)
 
 
 def compare(

@@ -56,7 +56,7 @@ class Judged:
 
     verdicts: Sequence[Verdict]
     asked: Sequence[Mapping[str, Any]] = ()
-    """One row for each question that was put to a language model, with its reply; ``contest`` is the contest's place."""
+    """One row for each question that was put to a language model, with its reply; ``contest`` says at which place."""
     numbers: Mapping[str, Any] = field(default_factory=dict)
     """Counts and shares that say how far the judge can be trusted."""
 

@@ -59,7 +59,8 @@ def pair_question(prompt: Messages, first: str, second: str, criterion: str) -> 
 def grade_question(prompt: Messages, answer: str, criterion: str) -> Messages:
     """The message that asks for the grade of an answer."""
     text = (
-        f"An answer to a request is to be graded from {GRADES[0]}, very bad, to {GRADES[-1]}, very good. {criterion}\n\n"
+        f"An answer to a request is to be graded from {GRADES[0]} (very bad) to {GRADES[-1]} (very good). "
+        f"{criterion}\n\n"
         f"[Request]\n{_as_text(prompt)}\n\n[Answer]\n{answer}\n\n"
         f"Which grade does it get? Reply with one digit from {GRADES[0]} to {GRADES[-1]}, and nothing else."
     )
@@ -75,9 +76,7 @@ def _compared(ask: Asker, contests: Sequence[Contest], criterion: str) -> Judged
     ]
     replies = ask(questions, (FIRST, SECOND))
     wins = [_first_wins(reply) for reply in replies]
-    outcomes = {
-        pair: _outcome(there, back) for pair, there, back in zip(pairs, wins[::2], wins[1::2], strict=True)
-    }
+    outcomes = {pair: _outcome(there, back) for pair, there, back in zip(pairs, wins[::2], wins[1::2], strict=True)}
     asked = [
         {"contest": at, "first": i, "second": j, "question": question[0]["content"], "reply": reply.said}
         for (at, i, j), question, reply in zip(orders, questions, replies, strict=True)
@@ -107,11 +106,10 @@ def _verdict(at: int, contest: Contest, outcomes: Mapping[tuple[int, int, int], 
         won[i] += outcomes[at, i, j]
         won[j] += 1 - outcomes[at, i, j]
     met = len(places) - 1
-    scores = [round(won[place] / met, 6) if met > 0 and place in won else 0.0 for place in range(len(contest.candidates))]
+    shares = {place: round(won[place] / met, 6) for place in places if met > 0}
+    scores = [shares.get(place, 0.0) for place in range(len(contest.candidates))]
     undecided = {
-        (i, j)
-        for i, j in combinations(places, 2)
-        if (outcomes[at, i, j] - 0.5) * (scores[i] - scores[j]) <= 0
+        (i, j) for i, j in combinations(places, 2) if (outcomes[at, i, j] - 0.5) * (scores[i] - scores[j]) <= 0
     }
     return Verdict(tuple(scores), frozenset(undecided))
 

@@ -201,7 +201,7 @@ class _RoomyLayer(DynamicLayer):
 
     def put(self, keys: Tensor, values: Tensor, rows: Tensor, all_rows: int, end: int) -> None:
         """Take over what some of the rows have read; it ends at ``end``."""
-        if not self.is_initialized:
+        if self.length == 0:
             heads, width = keys.shape[1], keys.shape[3]
             self.keys = keys.new_zeros(all_rows, heads, self.room, width)
             self.values = values.new_zeros(all_rows, values.shape[1], self.room, values.shape[3])

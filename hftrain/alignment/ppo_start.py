@@ -9,7 +9,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerFast, TrainerCallback
 
 from hftrain.alignment.heldout import Score, greedy_answers
-from hftrain.alignment.ppo import PPOConfig, RepairedPPOTrainer, ppo_arguments
+from hftrain.alignment.ppo import RepairedPPOTrainer, ppo_arguments
 from hftrain.alignment.ppo_choice import KeepBest
 from hftrain.alignment.ppo_reward import FunctionReward
 from hftrain.alignment.prompts import Prompts
@@ -104,7 +104,7 @@ def ppo_run(
 
 
 def ppo_trainer(
-    args: PPOConfig,
+    args: Any,
     chat: Path,
     reward: Path,
     tokenizer: PreTrainedTokenizerFast,
@@ -115,7 +115,7 @@ def ppo_trainer(
 ) -> RepairedPPOTrainer:
     """A trainer of the model in ``chat``, with itself as reference, and a critic that starts as the reward model.
 
-    ``bounds`` are `RepairedPPOTrainer`'s own arguments.
+    ``args`` are `ppo_arguments`, ``bounds`` `RepairedPPOTrainer`'s own arguments.
     """
     policy, critic = load_causal_lm(chat), load_reward_model(reward)
     for learning in (policy, critic):

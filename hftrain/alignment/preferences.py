@@ -133,13 +133,14 @@ def ranked_by(contest: Contest, verdict: Verdict, *, duplicates: int = 0) -> Ran
     """The answers best to worst by the verdict's scores; equal scores keep their order."""
     order = sorted(range(len(verdict.scores)), key=lambda place: -verdict.scores[place])
     ranks = ranks_of(verdict.scores)
-    answers = tuple(
-        RankedAnswer(contest.candidates[place].text, contest.candidates[place].ended, verdict.scores[place], ranks[place])
-        for place in order
-    )
+    answers = [
+        RankedAnswer(each.text, each.ended, score, rank)
+        for each, score, rank in zip(contest.candidates, verdict.scores, ranks, strict=True)
+    ]
     now_at = {place: now for now, place in enumerate(order)}
     undecided = (sorted((now_at[i], now_at[j])) for i, j in verdict.undecided)
-    return RankedPrompt(contest.prompt, answers, duplicates, frozenset((i, j) for i, j in undecided))
+    best_first = tuple(answers[place] for place in order)
+    return RankedPrompt(contest.prompt, best_first, duplicates, frozenset((i, j) for i, j in undecided))
 
 
 def ranks_of(scores: Sequence[float]) -> list[int]:

@@ -108,7 +108,7 @@ def score_rows(model: PreTrainedModel, rows: Sequence[Sequence[int]], batch_rows
     starts = range(0, len(rows), batch_rows)
     for start in progress(starts, unit="batch", description="scores"):
         places = longest_first[start : start + batch_rows]
-        ids_BT, mask_BT = _padded([rows[place] for place in places], model.config.pad_token_id)
+        ids_BT, mask_BT = pad_rows([rows[place] for place in places], model.config.pad_token_id)
         output = model(
             input_ids=ids_BT.to(model.device),
             attention_mask=mask_BT.to(model.device),
@@ -155,25 +155,6 @@ def reward_margin(chosen_B: Tensor, rejected_B: Tensor) -> float:
     return (chosen_B - rejected_B).double().mean().item()
 
 
-@dataclass(frozen=True)
-class LengthBaseline:
-    """What length alone knows of the pairs."""
-
-    longer_wins_share: float
-    """Share of pairs whose chosen answer is the longer one; equal lengths count half."""
-
-    @property
-    def accuracy(self) -> float:
-        """The better of the two rules "the longer wins" and "the shorter wins"."""
-        return max(self.longer_wins_share, 1 - self.longer_wins_share)
-
-
-def length_baseline(chosen_tokens: Sequence[int], rejected_tokens: Sequence[int]) -> LengthBaseline:
-    """How often the longer answer is the chosen one, from the token counts of each pair."""
-    chosen_B = torch.tensor(chosen_tokens, dtype=torch.float64)
-    return LengthBaseline(reward_accuracy(chosen_B, torch.tensor(rejected_tokens, dtype=torch.float64)))
-
-
 def wilson_interval(share: float, trials: int, z: float = 1.959964) -> tuple[float, float]:
     """The 95 % interval of a share seen in ``trials`` independent trials; inside 0..1 even at 0 and 1.
 
@@ -190,45 +171,7 @@ def wilson_interval(share: float, trials: int, z: float = 1.959964) -> tuple[flo
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def summarize(rows: Dataset, before: PairScores, after: PairScores, *, prompts: int) -> dict[str, Any]:
-    """The numbers of a reward model on held-out pairs, beside what length alone would reach.
-
-    Args:
-        rows: The encoded pairs.
-        before: Their scores by the untrained head.
-        after: Their scores by the trained model.
-        prompts: How many distinct prompts the pairs have; the trials of the interval.
-    """
-    length = length_baseline([len(ids) for ids in rows["chosen_ids"]], [len(ids) for ids in rows["rejected_ids"]])
-    scores_N = torch.cat([after.chosen_B, after.rejected_B]).double()
-    accuracy = reward_accuracy(after.chosen_B, after.rejected_B)
-    return {
-        "heldout_accuracy_before": reward_accuracy(before.chosen_B, before.rejected_B),
-        "heldout_accuracy_after": accuracy,
-        "heldout_accuracy_interval": list(wilson_interval(accuracy, prompts)),
-        "heldout_margin_before": reward_margin(before.chosen_B, before.rejected_B),
-        "heldout_margin_after": reward_margin(after.chosen_B, after.rejected_B),
-        "heldout_score_mean": scores_N.mean().item(),
-        "heldout_score_deviation": scores_N.std(correction=0).item(),
-        "length_baseline_accuracy": length.accuracy,
-        "longer_wins_share": length.longer_wins_share,
-    }
-
-
-def margin_histogram(before: PairScores, after: PairScores, bins: int = 30) -> dict[str, Any]:
-    """Counts of margins before and after training over the same bins; ``edges`` has one more than each list."""
-    before_B = (before.chosen_B - before.rejected_B).double()
-    after_B = (after.chosen_B - after.rejected_B).double()
-    reach = max(before_B.abs().max().item(), after_B.abs().max().item(), 1e-6)
-    edges = torch.linspace(-reach, reach, bins + 1, dtype=torch.float64)
-
-    def counts(margins_B: Tensor) -> list[int]:
-        return torch.bincount(torch.bucketize(margins_B, edges[1:-1]), minlength=bins).tolist()
-
-    return {"edges": edges.tolist(), "before": counts(before_B), "after": counts(after_B)}
-
-
-def _padded(rows: Sequence[Sequence[int]], pad_token_id: int) -> tuple[Tensor, Tensor]:
+def pad_rows(rows: Sequence[Sequence[int]], pad_token_id: int) -> tuple[Tensor, Tensor]:
     """Ids and mask of shape (B, T), padded on the right to the longest row."""
     width = max(len(row) for row in rows)
     ids = [[*row, *[pad_token_id] * (width - len(row))] for row in rows]

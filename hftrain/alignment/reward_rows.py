@@ -14,7 +14,7 @@ from hftrain.artifacts import write_json
 from hftrain.corpus.storage import read_rows, write_rows
 from hftrain.errors import ArtifactError, ConfigError, DataError
 from hftrain.runtime import progress
-from hftrain.tokens.chat import encode_conversation
+from hftrain.tokens.chat import encode_conversation, encode_prompt
 
 ROW_FEATURES = Features(
     {
@@ -22,8 +22,15 @@ ROW_FEATURES = Features(
         "rejected_ids": List(Value("int32")),
         "margin": Value("float64"),
         "length": Value("int64"),
+        "prompt": Value("string"),
+        "prompt_tokens": Value("int64"),
+        "chosen_text": Value("string"),
+        "rejected_text": Value("string"),
     }
 )
+"""What is trained on, and what the diagnostics read beside it; ``prompt`` is the prompt's key."""
+
+TRAINED = ("chosen_ids", "rejected_ids", "length")
 """The columns that TRL's RewardTrainer takes as they are, without tokenizing again.
 
 ``length``, the tokens of the longer row, lets ``train_sampling_strategy: group_by_length`` waste less on padding.
@@ -75,8 +82,18 @@ def encode_pairs(
             counts.too_long += 1
             continue
         counts.kept += 1
-        counts.prompts.add(prompt_key(pair["prompt"]))
-        yield {"chosen_ids": chosen, "rejected_ids": rejected, "margin": pair["margin"], "length": longest}
+        key = prompt_key(pair["prompt"])
+        counts.prompts.add(key)
+        yield {
+            "chosen_ids": chosen,
+            "rejected_ids": rejected,
+            "margin": pair["margin"],
+            "length": longest,
+            "prompt": key,
+            "prompt_tokens": len(encode_prompt(tokenizer, pair["prompt"])),
+            "chosen_text": pair["chosen"][-1]["content"],
+            "rejected_text": pair["rejected"][-1]["content"],
+        }
 
 
 def write_pair_rows(

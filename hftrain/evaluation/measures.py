@@ -65,9 +65,7 @@ def expected_calibration_error(
     return float(calibration_error_of_means(means)[0])
 
 
-def calibration_columns(
-    confidences: Sequence[float], correct: Sequence[float], bins: int = CALIBRATION_BINS
-) -> Floats:
+def calibration_columns(confidences: Sequence[float], correct: Sequence[float], bins: int = CALIBRATION_BINS) -> Floats:
     """Confidence less outcome, in the column of the item's bin; shape (N, B). Their means' absolutes add up to ECE."""
     sure = numpy.asarray(confidences, float)
     columns = numpy.zeros((len(sure), bins))

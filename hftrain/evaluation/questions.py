@@ -1,24 +1,37 @@
 """The same questions to every model: what it expects of held-out text, and what its own answers are like."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy
+from numpy.typing import NDArray
+
+from hftrain.alignment.answer_habits import distinct_share
 from hftrain.alignment.reward import load_reward_model, score_conversations
 from hftrain.corpus.splits import conversations_of, take_bytes, texts_of
 from hftrain.errors import DataError
+from hftrain.evaluation.benchmarks import Asked
+from hftrain.evaluation.scores import Measured, measured
+from hftrain.evaluation.settings import HELDOUT
 from hftrain.models.generation import Answer, answer_prompts
-from hftrain.models.loading import context_tokens, load_causal_lm, parameter_count
+from hftrain.models.loading import context_tokens, parameter_count
 from hftrain.models.scoring import score_answers, score_texts
 from hftrain.tokens.chat import Messages, load_tokenizer, prompt_of, that_fit
+
+PARTS = 40
+"""Held-out text is scored in so many parts of like size; between them the interval of the whole is estimated."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """One model's numbers, and its answers to the fixed prompts."""
+    """One model's numbers, its answers to the fixed prompts, and the values behind the numbers."""
 
     numbers: dict[str, float | None]
     samples: list[str]
+    measured: list[Measured]
 
 
 class Questions:
@@ -42,19 +55,21 @@ class Questions:
         self.prompts = [[{"role": "user", "content": prompt}] for prompt in prompts]
         self.reward, self.reward_tokenizer = load_reward_model(reward), load_tokenizer(reward)
 
-    def ask(self, folder: Path) -> Answered:
-        """Ask the model in ``folder``; its answers are the likeliest, so that nothing depends on chance.
+    def ask(self, asked: Asked) -> Answered:
+        """Ask a model; its answers are the likeliest, so that nothing depends on chance.
 
         Raises:
             DataError: No held-out conversation fits the model's context.
         """
-        model, tokenizer = load_causal_lm(folder), load_tokenizer(folder)
+        model, tokenizer = asked.model, asked.tokenizer
         context = context_tokens(model) or 1024
-        text = score_texts(model, tokenizer, self.texts, row_tokens=context)
+        texts = [
+            score_texts(model, tokenizer, part, row_tokens=context) for part in parts(self.texts, len)
+        ]  # fmt: skip
         talks = that_fit(tokenizer, self.talks, max_tokens=context - self.new_tokens)[: self.talk_limit]
         if not talks:
             raise DataError(
-                f"{folder}: no held-out conversation leaves room for {self.new_tokens} tokens in its context of "
+                f"{asked.name}: no held-out conversation leaves room for {self.new_tokens} tokens in its context of "
                 f"{context}. One is needed. Lower evaluate_model.new_tokens."
             )
         prompts = [prompt_of(talk) for talk in talks]
@@ -65,17 +80,26 @@ class Questions:
             )
         ]
         own, samples = answers[: len(talks)], answers[len(talks) :]
+        replies = [score_answers(model, tokenizer, part) for part in parts(talks, _talk_chars)]
+        found = [
+            _ratio("bits_per_byte", [(each.nats / math.log(2), each.bytes) for each in texts]),
+            _ratio("answer_nats", [(each.nats, each.tokens) for each in replies]),
+            *self._reward(prompts, own),
+            measured(HELDOUT, "ended_share", [float(answer.ended) for answer in own]),
+            measured(HELDOUT, "answer_tokens", [float(len(answer.tokens)) for answer in own], better="neither"),
+        ]
+        values = {made.measure: made.value for made in found}
         numbers = {
             "parameters": parameter_count(model),
-            "bits_per_byte": text.bits_per_byte,
-            "answer_nats": score_answers(model, tokenizer, talks).nats_per_token,
-            "reward": self._reward(prompts, own),
-            **_habits(own),
+            "reward": None,
+            **values,
+            "distinct_2": distinct_share([answer.text.split() for answer in own], 2),
+            "distinct_answers_share": len({answer.text for answer in own}) / len(own),
         }
-        return Answered(numbers=numbers, samples=[answer.text for answer in samples])
+        return Answered(numbers=numbers, samples=[answer.text for answer in samples], measured=found)
 
-    def _reward(self, prompts: Sequence[Messages], answers: Sequence[Answer]) -> float | None:
-        """The mean reward of the answers that ended by themselves; None where none did.
+    def _reward(self, prompts: Sequence[Messages], answers: Sequence[Answer]) -> list[Measured]:
+        """The rewards of the answers that ended by themselves; nothing where none did.
 
         The reward is read at the end of a turn, and has seen no answer without one: of an unfinished answer it says
         nothing.
@@ -86,17 +110,29 @@ class Questions:
             if answer.ended
         ]
         if not judged:
-            return None
-        return float(score_conversations(self.reward, self.reward_tokenizer, judged).double().mean())
+            return []
+        scores = score_conversations(self.reward, self.reward_tokenizer, judged).double()
+        return [measured(HELDOUT, "reward", scores.tolist())]
 
 
-def _habits(answers: Sequence[Answer]) -> dict[str, float]:
-    """Whether answers end, how long they are, and how varied: distinct pairs of words over all pairs of words."""
-    words = [answer.text.split() for answer in answers]
-    pairs = [pair for said in words for pair in zip(said, said[1:], strict=False)]
-    return {
-        "ended_share": sum(answer.ended for answer in answers) / len(answers),
-        "answer_tokens": sum(len(answer.tokens) for answer in answers) / len(answers),
-        "distinct_2": len(set(pairs)) / len(pairs) if pairs else 0.0,
-        "distinct_answers_share": len({answer.text for answer in answers}) / len(answers),
-    }
+def parts(items: Sequence[Any], size: Any, count: int = PARTS) -> list[list[Any]]:
+    """The items in at most ``count`` parts: the largest first, each to the part that is smallest so far."""
+    filled: list[list[Any]] = [[] for _ in range(min(count, len(items)))]
+    sizes = [0] * len(filled)
+    for place in sorted(range(len(items)), key=lambda place: (-size(items[place]), place)):
+        smallest = sizes.index(min(sizes))
+        filled[smallest].append(items[place])
+        sizes[smallest] += size(items[place])
+    return filled
+
+
+def _talk_chars(talk: Messages) -> int:
+    return sum(len(message["content"]) for message in talk)
+
+
+def _ratio(measure: str, rows: Sequence[tuple[float, float]]) -> Measured:
+    return Measured(HELDOUT, measure, numpy.array(rows, float), "lower", of=_of_means)
+
+
+def _of_means(means_RK: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
+    return numpy.asarray(means_RK[:, 0] / means_RK[:, 1])

@@ -22,7 +22,7 @@ LEVEL = 0.95
 NORMAL_QUANTILE = 1.959963984540054
 """Of a two-sided interval at `LEVEL`."""
 SEEN_MARGIN = 0.1
-"""A benchmark says nothing of a model that is not at least this far from chance, or that has too few items to see it."""
+"""A benchmark is large enough if it could tell a model this far above chance from a guess."""
 
 
 def first_mean(means_RK: Floats) -> Floats:

@@ -86,30 +86,36 @@ class BenchmarkSettings:
     def problems(self, name: str) -> Iterator[str]:
         """What can be seen to be wrong."""
         where = f"evaluate_model.benchmarks.{name}"
+        yield from self._task_problems(where, self.task or name)
         for label, path in (("file", self.file), ("shots_file", self.shots_file)):
             if path is not None and not path.is_file():
                 yield f"{where}.{label}: {path} is not there. A file of rows is needed. Correct the path."
-        known = self.task or name
-        if self.kind is None and known not in KNOWN_TASKS:
-            near = suggest(known, KNOWN_TASKS)
-            meant = f" Did you mean {near}?" if near else ""
-            yield (
-                f"{where}: no task is called {known}.{meant} One of {', '.join(KNOWN_TASKS)}, or kind and the fields "
-                "of your own rows, is needed. Set kind."
-            )
-        if self.kind is not None and self.file is None and self.hub is None:
-            yield f"{where}: kind {self.kind}, but no rows. Set file or hub."
-        if self.kind is not None and self.task is not None:
-            yield f"{where}.task: {self.task}, and kind {self.kind}. One of the two is needed. Remove the other."
         if "{}" not in self.prompt:
             yield f"{where}.prompt: {self.prompt!r} has no {{}}, which stands for the question. Put it in."
         if self.shots and self.shots_file is None:
             yield f"{where}.shots: {self.shots}, but no shots_file. Rows that are not asked are needed. Name a file."
-        for label, value in (("rows", self.rows), ("new_tokens", self.new_tokens)):
-            if value is not None and value < 1:
-                yield f"{where}.{label}: {value}. 1 or more is needed."
-        if self.shots < 0:
-            yield f"{where}.shots: {self.shots}. 0 or more is needed."
+        for label, value, least in (
+            ("rows", self.rows, 1),
+            ("new_tokens", self.new_tokens, 1),
+            ("shots", self.shots, 0),
+        ):
+            if value is not None and value < least:
+                yield f"{where}.{label}: {value}. {least} or more is needed."
+
+    def _task_problems(self, where: str, known: str) -> Iterator[str]:
+        if self.kind is None:
+            if known not in KNOWN_TASKS:
+                near = suggest(known, KNOWN_TASKS)
+                meant = f" Did you mean {near}?" if near else ""
+                yield (
+                    f"{where}: no task is called {known}.{meant} One of {', '.join(KNOWN_TASKS)}, or kind and the "
+                    "fields of your own rows, is needed. Set kind."
+                )
+            return
+        if self.file is None and self.hub is None:
+            yield f"{where}: kind {self.kind}, but no rows. Set file or hub."
+        if self.task is not None:
+            yield f"{where}.task: {self.task}, and kind {self.kind}. One of the two is needed. Remove the other."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from hftrain.report import plots
 from hftrain.report.markup import Markup, clip, div, fold, join, note, paragraph, span, table, tag
-from hftrain.report.numbers import count, decimal, percent, short_count
+from hftrain.report.numbers import count, decimal, is_number, percent, short_count, signed
 from hftrain.report.parts import Options, curve, facts, figure, figures, growth, moved, or_ends
 from hftrain.report.reading import Artifact, as_list, as_mapping, at, objects_in
 
@@ -139,7 +139,9 @@ def fine_tuning(chat: Artifact, options: Options) -> Markup:
                     moved(summary, "heldout_answer_nats"),
                     "nats per token",
                 ),
-                ("answers that end by themselves", ended),
+                ("answers that end by themselves", ended, _sampled(summary)),
+                *_forgotten(summary),
+                *_packed(summary),
             ),
             figures(
                 figure(
@@ -154,10 +156,72 @@ def fine_tuning(chat: Artifact, options: Options) -> Markup:
                 ),
                 _loss(metrics, "The same on the conversations that it trains on; answers only."),
             ),
+            _abstaining(summary),
+            _mixture(summary),
             _label_lens(chat, options),
             growth(chat, options),
         ]
     )
+
+
+def _sampled(summary: Mapping[str, Any]) -> str:
+    share, tokens = summary.get("ended_share_sampled_after"), summary.get("new_tokens")
+    within = f"of the likeliest tokens, within {count(tokens)}" if is_number(tokens) else ""
+    return f"{within}; sampled: {percent(share)}" if is_number(share) else within
+
+
+def _forgotten(summary: Mapping[str, Any]) -> list[tuple[str, object, object]]:
+    """What learning to answer cost of the text that the base had learned from."""
+    before, after = (summary.get(f"bits_per_byte_{when}") for when in ("before", "after"))
+    if not is_number(before) or not is_number(after) or not before:
+        return []
+    worse = f"{signed(100 * (after / before - 1), 1)} % for documents: what was forgotten"
+    return [("bits per byte, held-out documents", moved(summary, "bits_per_byte", decimal, 2), worse)]
+
+
+def _packed(summary: Mapping[str, Any]) -> list[tuple[str, object, object]]:
+    packing = as_mapping(summary.get("packing"))
+    rows, width = packing.get("rows"), packing.get("row_tokens")
+    if not is_number(rows) or not is_number(width) or not rows * width:
+        return []
+    wasted = percent(packing.get("padding_tokens", 0) / (rows * width), 1)
+    return [("packed rows", count(rows), f"{count(packing.get('conversations'))} conversations; {wasted} padding")]
+
+
+def _abstaining(summary: Mapping[str, Any]) -> Markup | None:
+    """Answered right, answered wrong and declined, before and after, for what the corpus holds and what it does not."""
+    if "not_held_questions" not in summary:
+        return None
+    rows = [
+        (
+            f"{said}, {when}",
+            count(summary.get(f"{group}_questions")),
+            *(count(summary.get(f"{group}_{outcome}_{when}")) for outcome in ("right", "wrong", "declined")),
+        )
+        for group, said in (("held", "the corpus answers it"), ("not_held", "it does not"))
+        for when in ("before", "after")
+    ]
+    taught = as_mapping(summary.get("abstain"))
+    said = note(
+        f"Questions that nobody taught. It was taught to decline {count(taught.get('taught_to_decline'))} others that "
+        f"no training document answers, and to answer {count(taught.get('taught_to_answer'))} that one does."
+    )
+    usual = summary.get("declined_share_after")
+    if is_number(usual):
+        said = join([said, note(f"Of ordinary held-out requests it declines {percent(usual, 1)}.")])
+    heads = ("held-out questions", "asked", "right", "wrong", "declined")
+    return join([tag("h3", "Saying that it does not know"), table(heads, rows, numeric_from=1), said])
+
+
+def _mixture(summary: Mapping[str, Any]) -> Markup | None:
+    groups = objects_in(summary.get("mixture"))
+    if not groups:
+        return None
+    rows = [
+        (clip(name, 80), *(count(group.get(key)) for key in ("conversations", "rows", "tokens")))
+        for name, group in groups.items()
+    ]
+    return fold("The mixture of sources", table(("sources", "conversations", "rows", "tokens"), rows, numeric_from=1))
 
 
 def _loss(metrics: list[Mapping[str, Any]], caption: str) -> Markup:

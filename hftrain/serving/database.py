@@ -1,17 +1,22 @@
 """The SQL database of a run's listening: a SQLite file unless another is named, and durable either way."""
 
+import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 
 from hftrain.errors import ArtifactError, ConfigError
 
 Result = TypeVar("Result")
 
-TRIES = 3
+TRIES = 20
+"""With the pauses between them they take half a minute."""
+
+LOCKED = "locked"
 
 PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 """A commit that returned survives a kill and a power cut; what is deleted is overwritten."""
@@ -55,12 +60,14 @@ def shown(engine: sql.Engine) -> str:
 
 
 def again(work: Callable[[], Result]) -> Result:
-    """Do what another process may be doing in this moment too, once more if the two met."""
-    for _ in range(TRIES - 1):
+    """Do what another process may be doing in this moment too; wait and try again where the two meet."""
+    for attempt in range(TRIES - 1):
         try:
             return work()
-        except DBAPIError:
-            continue
+        except DBAPIError as problem:
+            if problem.connection_invalidated or not _passes(problem):
+                raise
+        time.sleep(_pause_seconds(attempt))
     return work()
 
 
@@ -69,9 +76,29 @@ def first_line(problem: BaseException) -> str:
     return (str(problem).splitlines() or [type(problem).__name__])[0].strip().rstrip(".")
 
 
+def _passes(problem: DBAPIError) -> bool:
+    """Whether what failed may work in a moment: a locked file, or a table or row that another process made first."""
+    return isinstance(problem, IntegrityError | ProgrammingError) or LOCKED in str(problem.orig)
+
+
+def _pause_seconds(attempt: int) -> float:
+    return float(0.02 * 1.3**attempt)
+
+
 def _make_durable(connection: Any, _: object) -> None:
     connection.isolation_level = None  # sqlite3 would begin and commit on its own, around parts of a transaction too
-    cursor = connection.cursor()
     for pragma in PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+        _set(connection, pragma)
+
+
+def _set(connection: Any, pragma: str) -> None:
+    """Set a pragma; that of the journal does not wait for a lock on its own."""
+    for attempt in range(TRIES):
+        try:
+            connection.execute(f"PRAGMA {pragma}").close()
+        except sqlite3.OperationalError as problem:
+            if LOCKED not in str(problem) or attempt == TRIES - 1:
+                raise
+            time.sleep(_pause_seconds(attempt))
+        else:
+            return

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from hftrain.errors import ArtifactError
 from hftrain.export.llama_cpp import BYTES_PER_THREAD
+from hftrain.export.measurement import end_tokens
 from hftrain.serving.engine import Answer, Candidate, End, Piece, Prepared, Question, Refused, Report
 from hftrain.serving.engine_text import TokenTexts
 
@@ -20,6 +21,9 @@ CACHE_TOKENS = 65_536
 """Tokens of all conversations that llama.cpp holds at once: fewer of them where a context is long."""
 
 MOST_AT_ONCE = 32
+
+LEAST_LOGPROB = -9999.0
+"""What OpenAI's API says of a token that cannot come."""
 
 
 class LlamaEngine:
@@ -41,6 +45,7 @@ class LlamaEngine:
         self.context_tokens = context_tokens
         self.at_once = max(1, min(MOST_AT_ONCE, CACHE_TOKENS // context_tokens))
         self._texts = TokenTexts(tokenizer, context_tokens)
+        self._ends = end_tokens(tokenizer)
         try:
             self._server = xllamacpp.Server(_parameters(file, self.at_once, context_tokens))
         except RuntimeError as problem:
@@ -80,7 +85,7 @@ class LlamaEngine:
                 if "error" in chunk:
                     raise Refused(chunk["error"]["message"], status=500, kind="server_error", code="runtime_failed")
                 choice = chunk["choices"][0]
-                reports = _reports(choice, prepared.question.top_logprobs)
+                reports = self._reports(choice, prepared.question.top_logprobs)
                 if choice["text"] or reports:
                     yield Piece(choice["text"], reports)
                 if choice["finish_reason"]:
@@ -91,6 +96,22 @@ class LlamaEngine:
             raise Refused("llama.cpp ended the answer.", status=500, kind="server_error", code="runtime_failed")
         finally:
             is_over = True
+
+    def _reports(self, choice: dict[str, Any], top_logprobs: int | None) -> tuple[Report, ...]:
+        """What llama.cpp says of the steps; it says nothing of a token that ends inside a character."""
+        if top_logprobs is None:
+            return ()
+        said = (choice.get("logprobs") or {"content": []})["content"]
+        return tuple(
+            Report(self._candidate(each), tuple(self._candidate(one) for one in each["top_logprobs"][:top_logprobs]))
+            for each in said
+            if each["id"] not in self._ends
+        )
+
+    def _candidate(self, said: dict[str, Any]) -> Candidate:
+        text = said["token"] or self._texts.tokenizer.convert_ids_to_tokens(said["id"])  # a special token's name
+        logprob = said["logprob"] if math.isfinite(said["logprob"]) else LEAST_LOGPROB
+        return Candidate(text, tuple(said["bytes"]), logprob)
 
     async def close(self) -> None:
         """End the server and its threads."""
@@ -131,18 +152,3 @@ def _request(prepared: Prepared) -> dict[str, Any]:
     if question.top_logprobs is not None:
         request["logprobs"] = max(1, question.top_logprobs)
     return request
-
-
-def _reports(choice: dict[str, Any], top_logprobs: int | None) -> tuple[Report, ...]:
-    """What llama.cpp says of the steps; it says nothing of a token that ends inside a character."""
-    if top_logprobs is None:
-        return ()
-    said = (choice.get("logprobs") or {"content": []})["content"]
-    return tuple(
-        Report(_candidate(each), tuple(_candidate(one) for one in each["top_logprobs"][:top_logprobs])) for each in said
-    )
-
-
-def _candidate(said: dict[str, Any]) -> Candidate:
-    logprob = said["logprob"]
-    return Candidate(said["token"], tuple(said["bytes"]), logprob if math.isfinite(logprob) else -9999.0)

@@ -40,9 +40,10 @@
       return [...found].filter((name) => name.startsWith(kind + '/')).sort();
     },
   };
-  let turn = 0;
+  let turn = 0, changes = 0;
   const queued = () => kept.names('queue').map((name) => ({ name, choice: JSON.parse(kept.get(name)) }));
   function enqueue(choice) {
+    changes++;
     const when = String(Date.now()).padStart(15, '0') + '-' + String(turn++).padStart(6, '0');
     kept.set(`queue/${when}-${choice.choice_id}`, JSON.stringify(choice));
     send();
@@ -110,13 +111,14 @@
 
   // ---- Where this rater stands.
   let rater = '', tasks = [], total = 0, decided = {}, places = [], lastPlaced = [], tieNext = false, shownAt = 0;
-  let past = [], here = new Set(), showsSkipped = false, isAsking = false, isKnown = false;
+  let past = [], here = new Set(), showsSkipped = false, isAsking = false, asksAgain = false, isKnown = false;
   const task = () => tasks[0];
 
   async function refill() {
-    if (!rater || isAsking) return;
+    if (!rater) return;
+    if (isAsking) { asksAgain = true; return; }
     isAsking = true;
-    const asked = rater;
+    const asked = rater, before = changes, isClean = !queued().length;
     try {
       const work = await ask(`/api/work?rater=${encodeURIComponent(asked)}${showsSkipped ? '&skipped=1' : ''}`);
       isAway = isClosed = false;
@@ -124,7 +126,8 @@
         isKnown = true;
         total = work.total;
         const unsent = queued().filter((each) => each.choice.rater === rater);
-        if (!unsent.length) decided = work.decided;
+        if (isClean && before === changes) decided = work.decided;
+        else setTimeout(refill, 800); // it may count without what is on its way: ask again
         const waiting = new Set(unsent.map((each) => each.choice.item));
         const listed = new Set(tasks.map((each) => each.item));
         tasks.push(...work.tasks.filter((each) => !here.has(each.item) && !waiting.has(each.item) && !listed.has(each.item)));
@@ -143,12 +146,13 @@
     }
     isAsking = false;
     showSaved();
+    if (asksAgain) { asksAgain = false; refill(); }
   }
 
   function enter(name) {
     rater = name.normalize('NFC').trim();
     kept.set('rater', rater);
-    [tasks, past, here, total, decided, shownAt, isKnown] = [[], [], new Set(), 0, {}, 0, false];
+    [tasks, past, here, total, decided, shownAt, isKnown, showsSkipped] = [[], [], new Set(), 0, {}, 0, false, false];
     $('who-name').textContent = rater;
     $('face').textContent = [...rater][0].toUpperCase();
     $('who').setAttribute('aria-label', `Rater ${rater}; change`);
@@ -161,10 +165,12 @@
     $('who').hidden = id === 'gate';
   }
 
+  const decidedCount = () => Object.values(decided).reduce((sum, each) => sum + each, 0);
   function showProgress() {
-    const done = Object.values(decided).reduce((sum, each) => sum + each, 0);
-    $('done').textContent = total ? done : '–';
-    $('of').textContent = total ? ` of ${total}${decided.skip ? ` · ${decided.skip} skipped` : ''}` : '';
+    const done = decidedCount();
+    $('done').textContent = total ? done : '';
+    $('of').textContent = total ? ` of ${total}` : '';
+    $('skips').textContent = total && decided.skip ? ` · ${decided.skip} skipped` : '';
     $('meter-fill').style.width = `${total ? 100 * done / total : 0}%`;
     $('meter').setAttribute('aria-valuenow', done);
     $('meter').setAttribute('aria-valuemax', total || 1);
@@ -175,8 +181,12 @@
     showProgress();
     if (!task()) {
       shownAt = 0;
-      const left = total - Object.values(decided).reduce((sum, each) => sum + each, 0);
-      if (!isKnown || (left > 0 && !showsSkipped)) showOnly('away'); else showEnd();
+      if (isKnown && (showsSkipped || decidedCount() >= total)) {
+        showEnd();
+      } else { // more is to come: the server is away, or what was asked for is on its way
+        showOnly('away');
+        setTimeout(refill, 700);
+      }
       return;
     }
     places = given.places ? [...given.places] : task().answers.map(() => 0);
@@ -416,7 +426,7 @@
         make('p', 'quiet', 'Agreement between raters (Krippendorff’s alpha)'),
         make('p', 'alpha', two(team.alpha)),
         make('p', 'quiet', (team.alpha_interval ? `95 % interval ${two(team.alpha_interval[0])} to ${two(team.alpha_interval[1])}, ` : '')
-          + `from ${team.shared_prompts} prompts that two or more ranked. 1 is full agreement, 0 is chance.`),
+          + `from ${team.shared_prompts} prompt${team.shared_prompts === 1 ? '' : 's'} that two or more ranked. 1 is full agreement, 0 is chance.`),
       ];
       body.replaceChildren(...alpha, ...(names.length ? [table] : []));
     } catch (problem) {

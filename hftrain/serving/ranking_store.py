@@ -98,6 +98,8 @@ class RankingStore:
             ConfigError: The URL or its driver cannot be used, or the database has another seed.
             ArtifactError: The database cannot be reached.
         """
+        if str(url).startswith("sqlite") and sql.make_url(url).database in (None, "", ":memory:"):
+            raise ConfigError(f"--database {url}: is in memory and keeps nothing. Name a file, or leave it out.")
         self._engine = open_database(url, TABLES)
         self.shown_url = shown(self._engine)
         self.seed = int(self._setting("seed", str(seed or 0)))

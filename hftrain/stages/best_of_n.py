@@ -34,8 +34,8 @@ class BestOfNConfig(BestConfig):
     """SFTConfig, by TRL's names."""
 
 
-@stage(makes="policy", reads=("chat", "reward", "corpus"), every_process=True)
-def best_of_n(config: BestOfNConfig, *, chat: Path, reward: Path, corpus: Path, out: Path) -> None:
+@stage(makes="policy", reads=("chat", "reward", "corpus"), optional=("reward",), every_process=True)
+def best_of_n(config: BestOfNConfig, *, chat: Path, reward: Path | None, corpus: Path, out: Path) -> None:
     """Answer each prompt several times, keep the best answer, and train on what was kept."""
     from trl import SFTConfig, SFTTrainer
 

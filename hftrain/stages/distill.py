@@ -234,11 +234,11 @@ class DistillConfig(StageConfig):
 def distill(config: DistillConfig, *, policy: Path, tokenizer: Path, corpus: Path, out: Path) -> None:
     """Teach a smaller model what a larger one knows, and measure both on what neither was trained on."""
     began = time.monotonic()
+    from hftrain.alignment.distillation_parts import first_folder, learn
     from hftrain.training.distillation_models import begin
-    from hftrain.training.distillation_parts import learn
     from hftrain.training.distillation_watch import StudentWatch, publish_student
 
-    begun = begin(config, policy, tokenizer, corpus, out, began=began)
+    begun = begin(config, policy, tokenizer, corpus, first_folder(config, out), began=began)
     watch = StudentWatch(
         begun,
         corpus,

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hftrain.artifacts import stage, write_json
+from hftrain.artifacts import stage, write_json, write_jsonl
 from hftrain.config import StageConfig
+from hftrain.evaluation import gates, settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateModelConfig(StageConfig):
-    """What every model of a run is asked."""
+class EvaluateModelConfig(StageConfig, settings.Asked):
+    """What every model of a run is asked; benchmarks, safety and bias where their files are named."""
 
     heldout_bytes: int = 200_000
     """How much held-out text is scored, in UTF-8 bytes."""
@@ -29,15 +30,26 @@ class EvaluateModelConfig(StageConfig):
     )
     """Asked of every model, answered by its likeliest words, shown side by side as they are."""
 
+    def outside(self) -> dict[str, str]:
+        """Digests of the files that are named."""
+        return settings.digests_of(self)
 
+    def problems(self) -> list[str]:
+        """Tasks that nobody knows, files that are not there, gates that bound nothing."""
+        return settings.problems_of(self)
+
+
+@gates.gated
 @stage(makes="evaluation", reads=("corpus", "base", "chat", "reward", "policy"))
 def evaluate_model(
     config: EvaluateModelConfig, *, corpus: Path, base: Path, chat: Path, reward: Path, policy: Path, out: Path
 ) -> None:
-    """Ask each model the same: held-out text, held-out answers, the reward of its own answers, fixed prompts."""
+    """Ask each model the same: held-out text and answers, fixed prompts, benchmarks, safety, bias; hold the gates."""
+    from hftrain.evaluation.models import each_model
     from hftrain.evaluation.questions import Questions
+    from hftrain.evaluation.suite import Suite, say
 
-    models = {"base": base, "chat": chat, "policy": policy}
+    suite = Suite.read(config, corpus, seed=config.seed or 0)
     questions = Questions(
         corpus,
         reward,
@@ -46,12 +58,16 @@ def evaluate_model(
         new_tokens=config.new_tokens,
         prompts=config.sample_prompts,
     )
-    answered = {name: questions.ask(folder) for name, folder in models.items()}
-    write_json(out / "summary.json", {"models": {name: answer.numbers for name, answer in answered.items()}})
-    write_json(
-        out / "samples.json",
-        {
-            "prompts": list(config.sample_prompts),
-            "answers": {name: answer.samples for name, answer in answered.items()},
-        },
-    )
+    numbers, samples = {}, {}
+    for asked in each_model({"base": base, "chat": chat, "policy": policy}):
+        answered = questions.ask(asked)
+        numbers[asked.name], samples[asked.name] = answered.numbers, answered.samples
+        suite.ask(asked, answered.measured)
+    account = suite.account()
+    say(account)
+    judged = gates.judge(config.gates, account["scores"])
+    write_json(out / "summary.json", {"models": numbers, **suite.headline(judged)})
+    write_json(out / "samples.json", {"prompts": list(config.sample_prompts), "answers": samples})
+    write_json(out / "scores.json", account)
+    write_jsonl(out / "items.jsonl", suite.items())
+    write_json(out / gates.GATES_FILE, {"gates": [gate.row() for gate in judged]})

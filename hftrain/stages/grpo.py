@@ -33,8 +33,8 @@ class GRPOStageConfig(GroupConfig):
     prompt. ``reward_weights`` holds one weight for each of ``rewards``."""
 
 
-@stage(makes="policy", reads=("chat", "reward", "corpus"), every_process=True)
-def grpo(config: GRPOStageConfig, *, chat: Path, reward: Path, corpus: Path, out: Path) -> None:
+@stage(makes="policy", reads=("chat", "reward", "corpus"), optional=("reward",), every_process=True)
+def grpo(config: GRPOStageConfig, *, chat: Path, reward: Path | None, corpus: Path, out: Path) -> None:
     """Make answers likelier that are rewarded more than the others to the same prompt."""
     from trl import GRPOConfig, GRPOTrainer
 

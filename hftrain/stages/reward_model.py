@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from hftrain.artifacts import SCRATCH, read_json, stage, write_json
+from hftrain.artifacts import SCRATCH, stage
 from hftrain.config import StageConfig
 from hftrain.stages import OWNED_TRAINING
 
@@ -27,8 +27,14 @@ ROWS_DECIDE = frozenset(
 class RewardModelConfig(StageConfig):
     """How pairs become rows, and upstream's training arguments."""
 
-    UPSTREAM: ClassVar[Mapping[str, str]] = {"training": "trl.trainer.reward_config:RewardConfig"}
-    OWNED: ClassVar[Mapping[str, frozenset[str]]] = {"training": OWNED_TRAINING | ROWS_DECIDE}
+    UPSTREAM: ClassVar[Mapping[str, str]] = {
+        "training": "trl.trainer.reward_config:RewardConfig",
+        "adapter": "peft:LoraConfig",
+    }
+    OWNED: ClassVar[Mapping[str, frozenset[str]]] = {
+        "training": OWNED_TRAINING | ROWS_DECIDE,
+        "adapter": frozenset({"task_type"}),
+    }
 
     training: dict[str, Any] = field(
         default_factory=lambda: {
@@ -50,6 +56,14 @@ class RewardModelConfig(StageConfig):
     """Refuse when more than this share of a split's pairs is too long."""
     use_margins: bool = False
     """Ask for a score difference of at least the judge's margin (Touvron et al. 2023, arXiv:2307.09288)."""
+    word_dropout: float = 0.15
+    """Share of a row's tokens left out, drawn anew at each step of training: against learning few pairs by heart."""
+    start_from: Literal["chat", "base"] = "chat"
+    """Whose body it starts with: the chat model's, or that of the base model which the chat model was made of."""
+    adapter: dict[str, Any] = field(default_factory=dict)
+    """peft's LoraConfig by its names: a few added matrices are trained and merged at the end. Empty: all weights."""
+    ensemble: int = 1
+    """So many models are trained, and the mean of their weights is published, the single ones in ``members/``."""
 
     def problems(self) -> list[str]:
         """Values that cannot be."""
@@ -64,32 +78,38 @@ class RewardModelConfig(StageConfig):
                 f"reward_model.max_dropped_share: {self.max_dropped_share}. "
                 "A share from 0 to below 1 is needed. Change it."
             )
+        if not 0 <= self.word_dropout < 1:
+            found.append(
+                f"reward_model.word_dropout: {self.word_dropout}. A share from 0 to below 1 is needed. Change it."
+            )
+        if self.ensemble < 1:
+            found.append(f"reward_model.ensemble: {self.ensemble}. 1 or more is needed. Change it or remove it.")
         return found
 
 
 @stage(makes="reward", reads=("chat", "preferences"), every_process=True)
 def reward_model(config: RewardModelConfig, *, chat: Path, preferences: Path, out: Path) -> None:
     """Train the chat model's body under a scalar head on pairs, and measure it on held-out pairs."""
+    from transformers import Trainer
     from trl.trainer.reward_config import RewardConfig
     from trl.trainer.reward_trainer import RewardTrainer
 
-    from hftrain.alignment.reward import (
-        load_reward_model,
-        margin_histogram,
-        new_reward_model,
-        score_pairs,
-        summarize,
+    from hftrain.alignment.reward import new_reward_model, score_pairs
+    from hftrain.alignment.reward_rows import TRAINED, write_pair_rows
+    from hftrain.alignment.reward_training import (
+        publish_diagnostics,
+        start_folder,
+        train_members,
+        trainable_reward_model,
     )
-    from hftrain.alignment.reward_rows import write_pair_rows
     from hftrain.corpus.storage import read_rows
-    from hftrain.models.loading import context_tokens, save_model
+    from hftrain.models.loading import context_tokens
     from hftrain.runtime import is_main_process, rank_zero_first
     from hftrain.tokens.chat import load_tokenizer
     from hftrain.training.arguments import training_arguments
-    from hftrain.training.loop import run_trainer
 
-    tokenizer = load_tokenizer(chat)
-    model = new_reward_model(chat, pad_token_id=tokenizer.pad_token_id, seed=config.seed or 0)
+    seed, tokenizer, start = config.seed or 0, load_tokenizer(chat), start_folder(chat, config.start_from)
+    fresh = new_reward_model(start, pad_token_id=tokenizer.pad_token_id, seed=seed)
     rows = out / SCRATCH / "rows"
     with rank_zero_first():
         if is_main_process():
@@ -97,30 +117,28 @@ def reward_model(config: RewardModelConfig, *, chat: Path, preferences: Path, ou
                 rows,
                 preferences,
                 tokenizer,
-                context_tokens=context_tokens(model),
+                context_tokens=context_tokens(fresh),
                 max_row_tokens=config.max_row_tokens,
                 max_dropped_share=config.max_dropped_share,
             )
     train, heldout = read_rows(rows / "train"), read_rows(rows / "heldout")
-    before = score_pairs(model, heldout)
-    trainer = RewardTrainer(
-        model=model,
-        args=training_arguments(
-            RewardConfig,
-            config.training | {"max_length": None, "remove_unused_columns": False},
-            out,
-            seed=config.seed or 0,
-            section="reward_model",
-        ),
-        train_dataset=train if config.use_margins else train.remove_columns("margin"),
-        eval_dataset=heldout.remove_columns("margin"),
-        processing_class=tokenizer,
-    )
-    run_trainer(trainer, out, description="reward_model")
+    before = score_pairs(fresh, heldout)
+
+    def trainer(member: int) -> Trainer:
+        ours = {"max_length": None, "remove_unused_columns": False}
+        args = training_arguments(RewardConfig, config.training | ours, out, seed=seed + member, section="reward_model")
+        model = trainable_reward_model(
+            start, tokenizer, adapter=config.adapter, word_dropout=config.word_dropout, seed=seed
+        )
+        columns = [*TRAINED, "margin"] if config.use_margins else list(TRAINED)
+        return RewardTrainer(
+            model=model,
+            args=args,
+            train_dataset=train.select_columns(columns),
+            eval_dataset=heldout.select_columns(list(TRAINED)),
+            processing_class=tokenizer,
+        )
+
+    train_members(trainer, config.ensemble, tokenizer, out)
     if is_main_process():
-        save_model(trainer.accelerator.unwrap_model(trainer.model), tokenizer, out)
-        after = score_pairs(load_reward_model(out), heldout)
-        write_json(out / "margins.json", margin_histogram(before, after))
-        counts = read_json(rows / "counts.json")
-        numbers = summarize(heldout, before, after, prompts=counts["heldout_prompts"])
-        write_json(out / "summary.json", counts | numbers)
+        publish_diagnostics(out, preferences, train, heldout, before)

@@ -33,8 +33,8 @@ class RLOOStageConfig(GroupConfig):
     prompt. ``reward_weights`` holds one weight for each of ``rewards``."""
 
 
-@stage(makes="policy", reads=("chat", "reward", "corpus"), every_process=True)
-def rloo(config: RLOOStageConfig, *, chat: Path, reward: Path, corpus: Path, out: Path) -> None:
+@stage(makes="policy", reads=("chat", "reward", "corpus"), optional=("reward",), every_process=True)
+def rloo(config: RLOOStageConfig, *, chat: Path, reward: Path | None, corpus: Path, out: Path) -> None:
     """Make answers likelier that are rewarded more than the mean of the others to the same prompt."""
     from trl import RLOOConfig, RLOOTrainer
 

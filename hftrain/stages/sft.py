@@ -84,8 +84,9 @@ class SFTStageConfig(StageConfig):
     look_every_steps: int = 50
     """How often, while training, held-out answers are measured and sampled, in steps."""
 
-    new_tokens: int = 48
-    """Longest answer when sampling, in tokens; one that is not over by then counts as not ended."""
+    new_tokens: int | None = None
+    """Longest answer when sampling, in tokens; one that is not over by then counts as not ended. Not set: what 99 of
+    100 answers that are learned have at most, and no more than half a row."""
 
     def outside(self) -> dict[str, str]:
         """Digests of the questions' files."""
@@ -147,7 +148,7 @@ def sft(config: SFTStageConfig, *, base: Path, corpus: Path, out: Path) -> None:
     learned = rows_to_learn(config, tokenizer, talks_of(corpus), corpus, max_row_tokens=limit)
     check_and_show(tokenizer, learned, max_dropped_share=config.max_dropped_share, out=out)
     rows, collator, packing = training_set(config, model, learned.rows, tokenizer.pad_token_id, max_row_tokens=limit)
-    watch = AnswerWatch(config, tokenizer, corpus, max_row_tokens=limit, asked=learned.asked)
+    watch = AnswerWatch(config, tokenizer, corpus, learned, max_row_tokens=limit)
     before = watch.score(model)
     trainer = SFTTrainer(
         learner_of(config, base, model),

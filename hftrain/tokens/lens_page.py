@@ -22,6 +22,7 @@ Piece = tuple[str, str]
 """A token's text, and its state."""
 
 SHOWN_TOKENS = 400
+SHOWN_SOURCES = 30
 LONGEST_ROWS = 5
 BEGINNING_CHARS = 60
 
@@ -126,8 +127,12 @@ class Part:
             yield painted(example.pieces, in_colour=in_colour)
 
     def _table(self) -> Iterator[str]:
-        rows = [("source", "rows", "left out", "trained", "masked", "trained share")]
-        for source, count in tokens_by_source(self.seen).items():
+        rows: list[tuple[str, ...]] = [("source", "rows", "left out", "trained", "masked", "trained share")]
+        by_source = tokens_by_source(self.seen)
+        largest = sorted(by_source, key=lambda name: -by_source[name][TRAINED])[:SHOWN_SOURCES]
+        for source, count in by_source.items():
+            if source not in largest:
+                continue
             share = count[TRAINED] / max(1, count[TRAINED] + count[MASKED])
             numbers = (count["rows"], count["left_out"], count[TRAINED], count[MASKED])
             rows.append((source, *(f"{number:,}" for number in numbers), f"{100 * share:.1f} %"))
@@ -135,6 +140,8 @@ class Part:
         for row in rows:
             cells = [f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
             yield "  ".join(["  " + row[0].ljust(widths[0]), *cells])
+        if len(by_source) > SHOWN_SOURCES:
+            yield f"    and {len(by_source) - SHOWN_SOURCES:,} sources with fewer trained tokens"
 
     def _begin(self, seen: Seen) -> str:
         text = " ".join(self.begins[seen.place].split())

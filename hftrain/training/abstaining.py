@@ -2,7 +2,9 @@
 
 A question is held if some training document says its answer near what it asks about: the answer's words in a row, and
 within `WINDOW_WORDS` words of them at least half of the question's content words (those that are neither stop words nor
-in the answer). Held questions are taught with their answer, the others with a sentence that declines.
+in the answer). Held questions are taught with their answer, the others with a sentence that declines. Questions whose
+answer stands near anything (yes, true, a digit) or that ask without a content word cannot be told apart so, and are
+left out.
 
 Source: Zhang et al. 2023 (R-Tuning), arXiv:2311.09677. There the model's own answers decide what it knows; here its
 training text does, so that a model too small to have learned what it read is not taught that it never did.
@@ -35,6 +37,8 @@ MOST_MEASURED = 200
 """Questions of each group."""
 
 OUTCOMES = ("right", "wrong", "declined")
+TELLS_NOTHING = ENGLISH_STOP_WORDS | {"yes", "true", "false"}
+SHORTEST_TELLING_CHARS = 3
 WORD = re.compile(r"\w+")
 
 
@@ -56,6 +60,8 @@ class SortedQuestions:
 
     held: list[Question] = field(default_factory=list)
     not_held: list[Question] = field(default_factory=list)
+    left_out: int = 0
+    """That cannot be told apart."""
 
     def split(self) -> tuple["SortedQuestions", "SortedQuestions"]:
         """Those to teach, and those to measure on, in an order that depends on each question alone."""
@@ -88,9 +94,9 @@ def sort_by_support(questions: Sequence[Question], texts: Iterable[str]) -> Sort
     index = _Index(questions)
     for text in texts:
         index.read(words_of(text))
-    done = SortedQuestions()
-    for place, question in enumerate(questions):
-        (done.held if place in index.held else done.not_held).append(question)
+    done = SortedQuestions(left_out=len(questions) - len(index.needed))
+    for place in index.needed:
+        (done.held if place in index.held else done.not_held).append(questions[place])
     return done
 
 
@@ -143,10 +149,16 @@ def outcomes(
 
 def outcome(question: Question, said: str, declining: str) -> str:
     """One of ``OUTCOMES``."""
-    words, no = words_of(said), words_of(declining)
-    if words[: len(no)] == no:
+    if declines(said, declining):
         return "declined"
-    return "right" if f" {' '.join(words_of(question.answer))} " in f" {' '.join(words)} " else "wrong"
+    is_right = f" {' '.join(words_of(question.answer))} " in f" {' '.join(words_of(said))} "
+    return "right" if is_right else "wrong"
+
+
+def declines(said: str, declining: str) -> bool:
+    """Whether an answer begins with the words that decline."""
+    no = words_of(declining)
+    return words_of(said)[: len(no)] == no
 
 
 def words_of(text: str) -> list[str]:
@@ -165,10 +177,11 @@ class _Index:
         for place, question in enumerate(questions):
             answer = tuple(words_of(question.answer))
             content = set(words_of(question.text)) - ENGLISH_STOP_WORDS - set(answer)
-            if not answer or not content:
+            telling = [word for word in answer if len(word) >= SHORTEST_TELLING_CHARS and word not in TELLS_NOTHING]
+            if not telling or not content:
                 continue
             self.needed[place] = -(-len(content) // 2)
-            anchor = max(answer, key=len)
+            anchor = max(telling, key=len)
             by_word = self.answers[anchor].setdefault((answer, answer.index(anchor)), defaultdict(set))
             for word in content:
                 by_word[word].add(place)

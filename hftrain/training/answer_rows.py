@@ -95,6 +95,7 @@ def rows_to_learn(
         account["abstain"] = {
             "questions_held": len(found.held),
             "questions_not_held": len(found.not_held),
+            "questions_left_out": found.left_out,
             "taught_to_decline": len(declined),
             "taught_to_answer": len(answered),
         }

@@ -1,7 +1,9 @@
 """What supervised fine-tuning trains, and what it is measured by."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, Trainer
 from hftrain.artifacts import write_json
 from hftrain.corpus.splits import conversations_of, take_bytes, texts_of
 from hftrain.errors import ConfigError, DataError
-from hftrain.models.generation import answer_prompts
+from hftrain.models.generation import Answer, answer_prompts
 from hftrain.models.loading import context_tokens, load_causal_lm, save_model
 from hftrain.models.scoring import score_answers, score_texts
 from hftrain.runtime import is_main_process, log
 from hftrain.tokens.chat import Messages, encode_prompt, prompt_of, that_fit
 from hftrain.tokens.lens import IGNORED, Row
-from hftrain.training.abstaining import SortedQuestions, outcomes
+from hftrain.training.abstaining import declines, outcomes
 from hftrain.training.answer_packing import AnswerPacking, PackedCollator, check_packing, pack_answers
 from hftrain.training.answer_rows import AnswerRows
 
+TEMPERATURE = 0.7
+"""At which answers are sampled; that of ``hftrain chat``."""
+USUAL_SHARE = 0.99
 TEXT_ROW_TOKENS = 1024
 """Longest window in which held-out documents are scored."""
 
@@ -89,6 +94,15 @@ def training_set(
     return Dataset.from_list(packed), PackedCollator(pad_id), account
 
 
+def longest_answer(rows: Sequence[Row], *, max_row_tokens: int) -> int:
+    """Tokens that `USUAL_SHARE` of the rows' longest answers have at most; no more than half a row."""
+    lengths = sorted(
+        max(len(list(run)) for learned, run in groupby(row["labels"], lambda label: label != IGNORED) if learned)
+        for row in rows
+    )
+    return max(1, min(lengths[math.ceil(USUAL_SHARE * len(lengths)) - 1], max_row_tokens // 2))
+
+
 class AnswerWatch:
     """Held-out conversations, documents and questions, and what a model makes of them."""
 
@@ -97,9 +111,9 @@ class AnswerWatch:
         config: Any,
         tokenizer: PreTrainedTokenizerFast,
         corpus: Path,
+        learned: AnswerRows,
         *,
         max_row_tokens: int,
-        asked: SortedQuestions | None = None,
     ) -> None:
         """Keep the first held-out conversations whose prompts leave room for an answer, as many as are asked for.
 
@@ -107,9 +121,10 @@ class AnswerWatch:
             DataError: None does.
         """
         self.config, self.tokenizer = config, tokenizer
-        self.asked = asked or SortedQuestions()
+        self.asked = learned.asked
+        self.new_tokens = config.new_tokens or longest_answer(learned.rows, max_row_tokens=max_row_tokens)
         found = conversations_of(corpus, "heldout")
-        room = max_row_tokens - config.new_tokens
+        room = max_row_tokens - self.new_tokens
         fitting = [
             talk
             for talk in that_fit(tokenizer, found, max_tokens=max_row_tokens)
@@ -117,7 +132,7 @@ class AnswerWatch:
         ]
         if not fitting:
             raise DataError(
-                f"sft: none of {len(found)} held-out conversations leaves room for an answer of {config.new_tokens} "
+                f"sft: none of {len(found)} held-out conversations leaves room for an answer of {self.new_tokens} "
                 f"tokens in {max_row_tokens}. One is needed. Lower sft.new_tokens or raise the context."
             )
         self.conversations = fitting[: config.heldout_conversations]
@@ -126,20 +141,26 @@ class AnswerWatch:
     def score(self, model: PreTrainedModel) -> dict[str, float]:
         """Nats per token of the held-out answers, the share of the model's own that end, and what else was asked for.
 
-        Bits per byte of held-out documents say what was forgotten of the text that the base learned from.
+        Its own answers are its likeliest tokens, in which a small model repeats itself most easily (Holtzman et al.
+        2020, arXiv:1904.09751), and once more sampled, as one talks to it. Bits per byte of held-out documents say what was forgotten of the text that the base learned from.
         """
         nats = score_answers(model, self.tokenizer, self.conversations).nats_per_token
         answers = self._answers(model, self.conversations)
-        ended = sum(answer.ended for answer in answers) / len(answers)
-        found: dict[str, float] = {"heldout_answer_nats": nats, "ended_share": ended}
+        found: dict[str, float] = {
+            "heldout_answer_nats": nats,
+            "ended_share": _ended(answers),
+            "ended_share_sampled": _ended(self._answers(model, self.conversations, temperature=TEMPERATURE)),
+        }
         if self.texts:
             window = min(context_tokens(model) or TEXT_ROW_TOKENS, TEXT_ROW_TOKENS)
             score = score_texts(model, self.tokenizer, self.texts, row_tokens=window)
             found["bits_per_byte"] = score.bits_per_byte
         if self.asked.held or self.asked.not_held:
+            declined = sum(declines(answer.text, self.config.abstain.answer) for answer in answers)
+            found["declined_share"] = declined / len(answers)  # of ordinary requests, which all have answers
             found |= outcomes(
                 model, self.tokenizer, self.asked,
-                answer=self.config.abstain.answer, new_tokens=self.config.new_tokens,
+                answer=self.config.abstain.answer, new_tokens=self.new_tokens,
             )  # fmt: skip
         return found
 
@@ -153,10 +174,18 @@ class AnswerWatch:
         ]
         return {"heldout_answer_nats": nats}, samples
 
-    def _answers(self, model: PreTrainedModel, conversations: Sequence[Messages]) -> list[Any]:
+    def _answers(
+        self, model: PreTrainedModel, conversations: Sequence[Messages], temperature: float = 0
+    ) -> list[Answer]:
         prompts = [prompt_of(talk) for talk in conversations]
-        made = answer_prompts(model, self.tokenizer, prompts, new_tokens=self.config.new_tokens, temperature=0, seed=0)
+        made = answer_prompts(
+            model, self.tokenizer, prompts, new_tokens=self.new_tokens, temperature=temperature, seed=0
+        )
         return [answers[0] for answers in made]
+
+
+def _ended(answers: Sequence[Answer]) -> float:
+    return sum(answer.ended for answer in answers) / len(answers)
 
 
 def check_batch(trainer: Trainer, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -208,6 +237,7 @@ def publish_chat(
             "trained_parameters": trained_parameters,
             "steps": trainer.state.global_step,
             "heldout_conversations": len(watch.conversations),
+            "new_tokens": watch.new_tokens,
             **learned.account,
             **({"packing": dataclasses.asdict(packing)} if packing else {}),
             **{f"{name}_before": value for name, value in before.items() if not name.endswith("_questions")},

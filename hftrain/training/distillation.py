@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, Trainer
 
 from hftrain.models.budget import DECAY_SHARE
+from hftrain.models.training_step import lighten
 from hftrain.training.callbacks import LookEvery
 from hftrain.training.distillation_loss import (
     Scores,
@@ -51,7 +52,13 @@ class DistillationTrainer(Trainer):
     """
 
     def __init__(
-        self, student: PreTrainedModel, teacher: PreTrainedModel, *, alpha: tuple[float, float], target: Target, **more: Any
+        self,
+        student: PreTrainedModel,
+        teacher: PreTrainedModel,
+        *,
+        alpha: tuple[float, float],
+        target: Target,
+        **more: Any,
     ) -> None:
         """Take over the models; ``alpha`` is the teacher's weight in documents and in answers."""
         student.forward = functools.partial(_forward, student, student.forward)
@@ -111,9 +118,17 @@ def _forward(student: Any, plain: Callable[..., Any], *given: Any, lesson: Lesso
 
 
 def student_rows(
-    config: Any, begun: Begun, corpus: Path, out: Path, written: Written | None
+    config: Any, begun: Begun, corpus: Path, part: Path, out: Path, written: Written | None
 ) -> tuple[MixedRows, dict[str, int]]:
     """What the student reads; with the first of it, the student is given its start.
+
+    Args:
+        config: A ``DistillConfig``.
+        begun: The student is changed.
+        corpus: The corpus's folder.
+        part: Keeps the rows.
+        out: Is told what the student began with.
+        written: By the teacher.
 
     Raises:
         DataError: There is too little text.
@@ -121,7 +136,7 @@ def student_rows(
     rows, counts = mixed_rows(
         corpus,
         begun.tokenizer,
-        out / "scratch" / "rows",
+        part / "scratch" / "rows",
         begun.args,
         row_tokens=begun.row_tokens,
         share=config.conversation_share,
@@ -140,6 +155,7 @@ def offline_trainer(config: Any, begun: Begun, rows: MixedRows, watch: StudentWa
         ConfigError: The launch cuts matrices that Muon needs whole.
     """
     began = time.monotonic()
+    lighten(begun.student)
     watch.before(begun.student)
     measuring_seconds = time.monotonic() - began
     target = config.target

@@ -76,7 +76,7 @@ def begin(config: Any, policy: Path, tokenizer: Path, corpus: Path, out: Path, *
     starts = _starts(config, teacher, student, same=same)
     for model, name in ((teacher, "teacher"), (student, "student")):
         _check_rows(config, model, name)
-        lighten(model)
+    lighten(teacher)
     args, matrix_rate = _arguments(config, student, corpus, out, row_tokens)
     log.info(
         "distill: %s parameters learn from %s%s", f"{parameter_count(student):,}", f"{parameter_count(teacher):,}",

@@ -113,7 +113,9 @@ def collate_mixed(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
     return {**batch, "is_answers": torch.tensor([row["is_answers"] for row in rows])}
 
 
-def write_packed(folder: Path, items: Sequence[tuple[Sequence[int], Sequence[int]]], *, row_tokens: int, pad: int) -> None:
+def write_packed(
+    folder: Path, items: Sequence[tuple[Sequence[int], Sequence[int]]], *, row_tokens: int, pad: int
+) -> None:
     """Pack items of ids and labels whole into rows, each item's first label left out: nothing in it predicts it."""
     sizes = numpy.array([len(ids) for ids, _ in items], dtype=numpy.int64)
     bins, places, count = best_fit_decreasing(sizes, row_tokens)

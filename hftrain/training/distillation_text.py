@@ -42,7 +42,8 @@ def teacher_writes(
     found = read_json(path)
     if is_main_process():
         write_json(out / "written.json", {name: texts[:SHOWN] for name, texts in found.items()})
-        log.info("distill: the teacher wrote %d documents, %d answers", *(len(texts) for texts in found.values()))
+        counts = len(found["documents"]), len(found["conversations"])
+        log.info("distill: the teacher wrote %d documents and %d answers", *counts)
     return Written(documents=found["documents"], conversations=found["conversations"])
 
 

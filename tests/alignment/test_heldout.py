@@ -42,14 +42,14 @@ def test_answers_come_back_in_the_order_of_the_prompts(models: tuple[Models, Sam
     lengths: list[int] = []
 
     def note(_module: Any, _args: Any, named: Any) -> None:
-        lengths.extend((named["attention_mask"].sum(1)).tolist())
+        lengths.extend(((named["input_ids"] != how.pad_token).sum(1)).tolist())
 
     group.reward.model.register_forward_pre_hook(note, with_kwargs=True)
     found = look(group, PROMPTS, how, answers_per_prompt=2, seed=0)
     assert found.rewards.shape == (3, 2)
     read = found.answer_tokens + torch.tensor([[4], [1], [2]])
     assert sorted(read.flatten().int().tolist()) == sorted(lengths)
-    assert read.flatten().int().tolist() == [lengths[place] for place in (4, 5, 0, 1, 2, 3)]
+    assert [len(answer) for answer in found.answers] == (found.answer_tokens - found.ended).flatten().int().tolist()
 
 
 def test_the_same_seed_gives_a_policy_the_same_answers_and_leaves_chance_alone(models: tuple[Models, Sampling]) -> None:
@@ -81,6 +81,36 @@ def test_another_policy_is_measured_against_the_reference(models: tuple[Models, 
     assert found["heldout_kl"] > 1
     assert found["heldout_kl_interval"][0] < found["heldout_kl"] < found["heldout_kl_interval"][1]
     assert 1 <= found["answer_tokens_after"] <= 5
+
+
+def test_habits_are_told_before_and_after(models: tuple[Models, Sampling]) -> None:
+    """The policy says one word far more often than its reference."""
+    group, how = models
+    found = compare(group, PROMPTS, how, answers_per_prompt=8, seed=0)
+    for name in ("distinct_1", "distinct_2", "entropy"):
+        assert found[f"{name}_after"] < found[f"{name}_before"]
+    assert found["repetition_after"] >= found["repetition_before"]
+    assert 1 / 24 <= found["same_answer_share_after"] <= 1
+
+
+def test_without_a_reward_model_there_is_no_reward_but_all_else(models: tuple[Models, Sampling]) -> None:
+    group, how = models
+    found = compare(Models(group.policy, group.reference), PROMPTS, how, answers_per_prompt=2, seed=0)
+    full = compare(group, PROMPTS, how, answers_per_prompt=2, seed=0)
+    assert found == {name: value for name, value in full.items() if not name.startswith("heldout_reward")}
+
+
+def test_a_function_measures_beside_the_reward_model(models: tuple[Models, Sampling]) -> None:
+    group, how = models
+    asked: list[list[int]] = []
+
+    def length(rows: Any, answers: Any) -> list[float]:
+        asked.append(list(rows))
+        return [float(len(answer)) for answer in answers]
+
+    found = compare(group, PROMPTS, how, answers_per_prompt=2, seed=0, score=length)
+    assert asked == [[0, 0, 1, 1, 2, 2]] * 2
+    assert 0 <= found["heldout_function_reward_after"] <= found["answer_tokens_after"]
 
 
 def test_samples_are_the_likeliest_answers_of_the_policy_in_training(

@@ -1,91 +1,19 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from hftrain.alignment.judges import (
-    Candidate,
-    chrf,
-    concise,
-    judge_problems,
-    ranks_of,
-    reference,
-    score_answers,
-)
+from hftrain.alignment.judges import judge_outside, judge_problems, load_judge
+from hftrain.artifacts import digest_folder, read_manifest
+from hftrain.errors import ConfigError
 
-
-def said(text: str, *, ended: bool = True, references: tuple[str, ...] = ()) -> Candidate:
-    return Candidate(text, ended, references)
-
-
-def test_concise_gives_one_to_an_answer_of_the_target_length_that_ends_and_repeats_nothing() -> None:
-    assert concise(said("a fresh answer of five"), target_words=5) == 1.0
-
-
-def test_concise_gives_the_ratio_of_the_lengths_on_both_sides_of_the_target() -> None:
-    assert concise(said("one two"), target_words=4) == 0.5
-    assert concise(said("one two three four five six seven eight"), target_words=4) == 0.5
-
-
-def test_concise_halves_an_answer_that_was_cut() -> None:
-    assert concise(said("one two three four", ended=False), target_words=4) == 0.5
-
-
-def test_concise_weighs_repeated_bigrams() -> None:
-    # the-the, the-the, the-the: one distinct of three, in any case of letters
-    assert concise(said("the The the THE"), target_words=4) == pytest.approx(1 / 3)
-
-
-def test_concise_gives_nothing_to_an_empty_answer() -> None:
-    assert concise(said("  \n"), target_words=4) == 0.0
-
-
-def test_by_default_neither_silence_nor_one_word_nor_one_word_repeated_is_best() -> None:
-    best = concise(said("A calm sea is my joy"))
-    poor = [concise(said(text)) for text in ("", "Yes", " ".join(["yes"] * 6))]
-    assert best == 1.0
-    assert max(poor) <= 0.2
-
-
-def test_chrf_of_worked_counts() -> None:
-    # characters: precision 2/3, recall 2/2; bigrams ab, bc against ab: precision 1/2, recall 1/1
-    precision, recall = (2 / 3 + 1 / 2) / 2, 1.0
-    assert chrf("a bc", "ab", order=2) == pytest.approx(2 * precision * recall / (precision + recall))
-
-
-def test_chrf_weighs_recall_by_the_square_of_beta() -> None:
-    precision, recall = (2 / 3 + 1 / 2) / 2, 1.0
-    expected = 10 * precision * recall / (9 * precision + recall)
-    assert chrf("abc", "ab", order=2, beta=3) == pytest.approx(expected)
-
-
-def test_chrf_counts_a_repeated_character_as_often_as_the_reference_has_it() -> None:
-    assert chrf("aaaa", "a", order=1) == pytest.approx(2 * 0.25 * 1 / 1.25)
-
-
-@pytest.mark.parametrize(("text", "expected"), [("same words", 1.0), ("", 0.0), ("xyz", 0.0)])
-def test_chrf_is_one_for_the_same_text_and_nothing_without_a_common_character(text: str, expected: float) -> None:
-    assert chrf(text, "same words") == expected
-
-
-def test_reference_takes_the_best_reference_and_gives_nothing_without_one() -> None:
-    assert reference(said("fine", references=("bad day", "fine"))) == 1.0
-    assert reference(said("fine")) == 0.0
-
-
-def test_scores_come_in_the_order_of_the_answers_and_take_the_options() -> None:
-    assert score_answers("concise", {"target_words": 2}, [said("a"), said("a b"), said("a b c")]) == [
-        0.5,
-        1.0,
-        0.666667,
-    ]
-
-
-def test_equal_scores_share_the_better_rank() -> None:
-    assert ranks_of([0.5, 0.9, 0.1, 0.5]) == [2, 1, 4, 2]
+ENDPOINT = {"base_url": "http://localhost:1/v1", "model": "m"}
 
 
 def test_an_unknown_judge_is_refused_with_the_known_ones() -> None:
     (problem,) = judge_problems("wise", {}, "collect_preferences")
     assert "collect_preferences.judge: 'wise'" in problem
-    assert "concise, reference" in problem
+    assert "concise, model, openai, reference, reward_model" in problem
 
 
 @pytest.mark.parametrize(
@@ -105,3 +33,50 @@ def test_a_wrong_judge_option_is_refused_by_name(options: dict[str, object], nam
 def test_right_options_have_no_problems() -> None:
     assert judge_problems("concise", {"target_words": 8}, "x") == []
     assert judge_problems("reference", {"beta": 3}, "x") == []
+    assert judge_problems("openai", ENDPOINT | {"key_variable": "OPENAI_API_KEY", "mode": "grades"}, "x") == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"base_url": None}, "judge_options.base_url: None"),
+        ({"model": " "}, "judge_options.model: ' '"),
+        ({"mode": "best"}, "judge_options.mode: 'best'"),
+        ({"retries": -1}, "judge_options.retries: -1"),
+        ({"requests_per_minute": 0}, "judge_options.requests_per_minute: 0"),
+        ({"max_malformed_share": 2}, "judge_options.max_malformed_share: 2"),
+        ({"api_key": "sk-secret"}, "judge_options.api_key: openai has no such option"),
+    ],
+)
+def test_a_wrong_option_of_an_endpoint_is_refused_by_name(changed: dict[str, Any], named: str) -> None:
+    (problem,) = judge_problems("openai", ENDPOINT | changed, "collect_preferences")
+    assert problem.startswith(f"collect_preferences.{named}")
+    assert "secret" not in problem
+
+
+@pytest.mark.parametrize("wrong", [{"key_variable": "sk-secret"}, {"base_url": "http://me:secret@localhost/v1"}])
+def test_a_key_in_the_wrong_place_is_refused_without_showing_it(wrong: dict[str, str]) -> None:
+    (problem,) = judge_problems("openai", ENDPOINT | wrong, "collect_preferences")
+    assert problem.startswith(f"collect_preferences.judge_options.{next(iter(wrong))}: ")
+    assert "secret" not in problem
+
+
+def test_a_judge_without_its_model_is_refused(tmp_path: Path) -> None:
+    (unnamed,) = judge_problems("reward_model", {}, "x")
+    assert unnamed.startswith("x.judge_options.model: None. The folder of a reward model")
+    (empty,) = judge_problems("model", {"model": str(tmp_path)}, "x")
+    assert f"{tmp_path} holds no model, nor does its chat" in empty
+
+
+def test_a_model_judge_is_found_in_its_run_and_declared_by_its_digest(chat_dir: Path, tmp_path: Path) -> None:
+    assert judge_problems("model", {"model": str(chat_dir.parent)}, "x") == []
+    assert judge_outside("model", {"model": str(chat_dir.parent)}) == {"judge": read_manifest(chat_dir)["digest"]}
+    (tmp_path / "config.json").write_text("{}")
+    assert judge_outside("model", {"model": str(tmp_path)}) == {"judge": digest_folder(tmp_path)}
+    assert judge_outside("concise", {}) == {}
+
+
+def test_a_key_that_is_not_there_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    with pytest.raises(ConfigError, match="the environment variable NO_SUCH_KEY is not set"):
+        load_judge("openai", ENDPOINT | {"key_variable": "NO_SUCH_KEY"})

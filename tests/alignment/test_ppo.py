@@ -1,5 +1,6 @@
 """Each repair against TRL's own class: what that does stands as an assertion beside what ours does."""
 
+import dataclasses
 import gc
 import inspect
 import json
@@ -37,7 +38,11 @@ def make(tiny_model: Callable[..., tuple[Any, Any]], tmp_path: Path) -> Make:
     """Makes a trainer of either class over the same tiny random models."""
 
     def trainer(cls: type = RepairedPPOTrainer, *, favour: dict[int, float] | None = None, **given: Any) -> Any:
-        own = {key: given.pop(key) for key in ("kl_budget", "kl_target", "kl_horizon", "function_reward", "callbacks") if key in given}
+        own = {
+            key: given.pop(key)
+            for key in ("kl_budget", "kl_target", "kl_horizon", "function_reward", "callbacks")
+            if key in given
+        }
         policy, tokenizer = tiny_model(seed=1)
         reference, _ = tiny_model(seed=1)
         tokenizer.padding_side = "left"
@@ -476,13 +481,15 @@ def test_a_policy_over_its_budget_gives_way_to_the_one_before(make: Make) -> Non
 
 
 def test_the_policy_of_the_last_update_is_measured_too(make: Make) -> None:
-    free = make(kl_coef=0.0, learning_rate=2e-2, total_episodes=16)
+    given = {"kl_coef": 0.0, "learning_rate": 2e-2, "per_device_train_batch_size": 16, "total_episodes": 64}
+    given |= {"lr_scheduler_type": "constant"}
+    free = make(**given)
     free.train()
-    bounded = make(kl_coef=0.0, learning_rate=2e-2, total_episodes=16, kl_budget=1e9)
+    bounded = make(**given, kl_budget=1e9)
     bounded.train()
     reached = [row["kl"] for row in free.state.log_history]
     assert bounded.outcome()["train_kl"] > max(reached)
-    strict = make(kl_coef=0.0, learning_rate=2e-2, total_episodes=16, kl_budget=max(reached) + 1e-3)
+    strict = make(**given, kl_budget=max(reached) + 1e-3)
     strict.train()
     assert strict.outcome()["stopped_by"] == "kl_budget"
     assert strict.outcome()["updates"] == 3
@@ -497,6 +504,57 @@ def test_a_cut_run_gives_way_to_the_same_policy(make: Make, tmp_path: Path) -> N
     again.train(resume_from_checkpoint=str(checkpoints_in(tmp_path / "scratch")[-1]))
     assert same_weights(again.policy, whole.policy)
     assert again.outcome() == whole.outcome()
+
+
+# The price of divergence.
+
+
+def test_the_price_of_a_nat_rises_above_the_target_and_is_fixed_without_one(make: Make) -> None:
+    """4 answers an update with a horizon of 40: at most 0.2 * 4/40 = 2 % an update."""
+    given = {"kl_coef": 0.1, "learning_rate": 1e-2, "total_episodes": 16}
+    adaptive = make(**given, kl_target=1e-6, kl_horizon=40)
+    adaptive.train()
+    rows = adaptive.state.log_history
+    assert rows[0]["kl_coef"] == 0.1
+    for row, following in zip(rows, rows[1:], strict=False):
+        moved = following["kl_coef"] / row["kl_coef"] - 1
+        assert moved == pytest.approx(0.02 if row["kl"] > 1e-6 else -0.02)
+    fixed = make(**given)
+    fixed.train()
+    assert {row["kl_coef"] for row in fixed.state.log_history} == {0.1}
+
+
+def test_a_cut_run_goes_on_at_the_same_price(make: Make, tmp_path: Path) -> None:
+    given = {"kl_target": 0.01, "kl_horizon": 10, "learning_rate": 1e-2, "total_episodes": 24}
+    given |= {"save_strategy": "steps", "save_steps": 2}
+    whole = make(**given)
+    whole.train()
+    again = make(**given)
+    again.train(resume_from_checkpoint=str(tmp_path / "scratch" / "checkpoint-4"))
+    assert len({row["kl_coef"] for row in whole.state.log_history}) == 6
+    assert again.state.log_history == whole.state.log_history
+    assert again.outcome() == whole.outcome()
+    assert same_weights(again.policy, whole.policy)
+
+
+# A function as reward.
+
+
+def test_a_function_takes_the_place_of_the_reward_model(make: Make, tokenizer_ids: tuple[int, int]) -> None:
+    class Places:
+        """The score of an answer is the row of its prompt."""
+
+        reward_model_weight = 0.0
+
+        def score(self, rollout: Any, rows: list[int]) -> Any:
+            return dataclasses.replace(rollout, scores=torch.tensor(rows).float())
+
+    trainer = make(function_reward=Places(), total_episodes=8)
+    read = read_by_the_reward_model(trainer)
+    trainer.train()
+    for step, row in enumerate(trainer.state.log_history, start=1):
+        assert row["reward"] == pytest.approx(sum(trainer.prompt_rows(step)) / 4)
+    assert read == []
 
 
 def test_a_callback_can_end_training(make: Make) -> None:

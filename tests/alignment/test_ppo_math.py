@@ -3,6 +3,7 @@ import torch
 
 from hftrain.alignment.ppo_math import (
     Targets,
+    adapted_kl_coef,
     advantages_and_returns,
     clipped_losses,
     explained_variance,
@@ -121,3 +122,31 @@ def test_a_perfect_critic_explains_all_and_a_constant_one_nothing() -> None:
     assert explained_variance(returns, returns, mask) == 1
     assert explained_variance(torch.full((1, 2), 7.0), returns, mask) == 0
     assert explained_variance(returns, torch.full((1, 2), 7.0), mask) == 0
+
+
+def test_the_price_of_a_nat_moves_by_a_fifth_of_an_update_over_its_horizon_at_most() -> None:
+    """64 answers of a horizon of 640: 10 % times the error, which stands between -0.2 and 0.2."""
+    named = {"target": 4.0, "horizon": 640, "episodes": 64}
+    assert adapted_kl_coef(0.1, 40.0, **named) == pytest.approx(0.102)
+    assert adapted_kl_coef(0.1, 0.0, **named) == pytest.approx(0.098)
+    assert adapted_kl_coef(0.1, 4.4, **named) == pytest.approx(0.101)
+    assert adapted_kl_coef(0.1, 4.0, **named) == 0.1
+
+
+def test_the_move_from_the_old_policy_is_told_in_ratio_and_nats() -> None:
+    """Two tokens, one of them e^0.2 times as likely as before; the third place is none of the answer."""
+    answers = rollout(log_probs=[[0.0, 0.0, 0.0]], reference=[[0.0] * 3], last=[1])
+    targets = Targets(torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 0.0]]))
+    found = clipped_losses(
+        torch.tensor([[0.2, 0.0, 9.0]]),
+        torch.tensor([[0.5, 0.5, 0.0]]),
+        answers,
+        targets,
+        torch.tensor([0]),
+        cliprange=0.2,
+        cliprange_value=0.2,
+    )
+    assert found.ratio.item() == pytest.approx((1.2214028 + 1) / 2)
+    assert found.approx_kl.item() == pytest.approx(0.5 * 0.04 / 2)
+    # (V - R)^2 is 1/4, 1/4, 0; with V clipped to 0.2 it is 0.64, 0.04, 0: the first of the three counts clipped.
+    assert found.value_clip_share.item() == pytest.approx(1 / 3)

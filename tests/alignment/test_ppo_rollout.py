@@ -4,41 +4,34 @@ from typing import Any
 import pytest
 import torch
 
-from hftrain.alignment.ppo_rollout import (
-    Models,
-    Sampling,
-    cut_after_end,
-    padded_inputs,
-    places_up_to,
-    roll_out,
-    token_entropies,
-    token_log_probs,
-)
+from hftrain.alignment.ppo_reading import groups_of, like_lengths, token_log_probs
+from hftrain.alignment.ppo_rollout import Models, Sampling, look_again, places_up_to, roll_out
 
-PAD, END = 0, 3
-
-
-def test_what_follows_the_first_end_token_becomes_padding() -> None:
-    answers, ended, last = cut_after_end(torch.tensor([[5, END, 6, END], [5, 6, 7, 8], [5, 6, 7, END]]), END, PAD)
-    assert answers.tolist() == [[5, END, PAD, PAD], [5, 6, 7, 8], [5, 6, 7, END]]
-    assert ended.tolist() == [True, False, True]
-    assert last.tolist() == [1, 3, 3]
+PAD = 0
 
 
 def test_places_count_up_to_the_last_one() -> None:
     assert places_up_to(torch.tensor([0, 2]), 3).tolist() == [[True, False, False], [True, True, True]]
 
 
-def test_positions_count_from_the_first_token_of_each_row() -> None:
-    inputs = padded_inputs(torch.tensor([[PAD, PAD, 7, 8], [5, 6, 7, PAD]]), PAD)
-    assert inputs["position_ids"].tolist() == [[0, 0, 0, 1], [0, 1, 2, 3]]
-    assert inputs["attention_mask"].tolist() == [[False, False, True, True], [True, True, True, False]]
-
-
 def test_two_equally_likely_tokens_have_ln_2_nats_each() -> None:
     logits = torch.tensor([[[1.0, 1.0, -1e9]]])
     assert token_log_probs(logits, torch.tensor([[1]])).item() == pytest.approx(-0.6931472)
-    assert token_entropies(logits).item() == pytest.approx(0.6931472)
+
+
+def test_rows_up_to_one_and_a_half_times_as_long_are_read_together() -> None:
+    groups = like_lengths(torch.tensor([9, 2, 3, 4, 20, 10]), most_rows=64)
+    assert [group.tolist() for group in groups] == [[1, 2], [3], [0, 5], [4]]
+    assert [len(group) for group in like_lengths(torch.tensor([5] * 5), most_rows=2)] == [2, 2, 1]
+
+
+def test_a_group_is_padded_on_the_right_alone() -> None:
+    tokens = torch.tensor([[PAD, PAD, 7, 8, 9, PAD], [4, 5, 6, 7, PAD, PAD]])
+    (group,) = groups_of(tokens, 3, PAD, 64)
+    assert group.rows.tolist() == [0, 1]
+    assert group.ids.tolist() == [[7, 8, 9, PAD], [4, 5, 6, 7]]
+    assert group.prompt_tokens.tolist() == [1, 3]
+    assert group.answer_tokens.tolist() == [2, 1]
 
 
 @pytest.fixture
@@ -72,10 +65,9 @@ def test_log_probabilities_written_down_while_sampling_are_those_of_reading_agai
     group, tokenizer = models
     torch.manual_seed(0)
     seen = roll_out(group, prompts(tokenizer), sampling(tokenizer))
-    with torch.no_grad():
-        logits = group.policy(**padded_inputs(seen.tokens, tokenizer.pad_token_id)).logits[:, 3:-1] / 0.8
-    again = token_log_probs(logits, seen.answers) * seen.mask
-    torch.testing.assert_close(seen.log_probs, again, atol=1e-5, rtol=1e-4)
+    again, values = look_again(group.policy, group.critic, seen.tokens, seen.prompt_tokens, sampling(tokenizer))
+    torch.testing.assert_close(seen.log_probs, again, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(seen.values, values)
     assert seen.ended.any()
     assert len(set(seen.last.tolist())) > 1
 
@@ -88,6 +80,33 @@ def test_nothing_is_measured_after_an_answer_but_the_value_of_its_end(models: tu
         assert torch.equal(measured != 0, seen.mask)
     assert torch.equal(seen.values != 0, seen.value_mask)
     assert torch.equal(seen.answers == tokenizer.pad_token_id, ~seen.mask)
+
+
+def test_the_reference_is_read_as_a_plain_forward_pass_reads_it(models: tuple[Models, Any]) -> None:
+    group, tokenizer = models
+    torch.manual_seed(0)
+    seen = roll_out(group, prompts(tokenizer), sampling(tokenizer))
+    for row, tokens in enumerate(seen.tokens):
+        tokens, length = tokens[tokens != tokenizer.pad_token_id], int(seen.last[row]) + 1
+        with torch.no_grad():
+            logits = group.reference(input_ids=tokens[None]).logits[0, -length - 1 : -1] / 0.8
+        expected = token_log_probs(logits, tokens[-length:])
+        torch.testing.assert_close(seen.reference_log_probs[row, :length], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_texts_are_the_answers_without_their_end(models: tuple[Models, Any]) -> None:
+    group, tokenizer = models
+    torch.manual_seed(0)
+    seen = roll_out(group, prompts(tokenizer), sampling(tokenizer))
+    for ids, ended, last in zip(seen.texts(), seen.ended.tolist(), seen.last.tolist(), strict=True):
+        assert len(ids) == last + 1 - ended
+        assert tokenizer.eos_token_id not in ids
+
+
+def test_without_a_reward_model_and_a_critic_there_are_zeros(models: tuple[Models, Any]) -> None:
+    group, tokenizer = models
+    seen = roll_out(Models(group.policy, group.policy), prompts(tokenizer, 3), sampling(tokenizer))
+    assert not seen.scores.any() and not seen.values.any() and not seen.divergence.any()
 
 
 def test_the_score_is_the_reward_models_at_the_last_token(models: tuple[Models, Any]) -> None:

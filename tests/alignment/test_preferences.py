@@ -1,14 +1,17 @@
 import json
 
+from hftrain.alignment.judges import Verdict
 from hftrain.alignment.preferences import (
     PairCounts,
     Question,
     RankedAnswer,
     RankedPrompt,
+    contest_of,
     draw,
     pairs_of,
     prompt_key,
-    rank_by_judge,
+    ranked_by,
+    ranks_of,
     read_questions,
 )
 
@@ -81,15 +84,29 @@ def test_without_a_limit_all_that_fit_are_drawn_and_the_others_counted() -> None
     assert len(draw(numbered(14), 10, seed=1, fits=is_short)[0]) == 10
 
 
-def test_equal_answers_of_a_prompt_are_collapsed_and_counted() -> None:
+def test_equal_answers_of_a_prompt_are_seen_once_and_counted() -> None:
     answers = [("one two", True), ("one", True), ("one two", True), ("one two", False)]
-    made = rank_by_judge(Question(PROMPT, ()), answers, judge="concise", options={"target_words": 2})
+    contest = contest_of(Question(PROMPT, ()), answers)
+    made = ranked_by(contest, Verdict((0.5, 1.0, 0.5)), duplicates=len(answers) - len(contest.candidates))
     assert [(each.text, each.ended, each.score, each.rank) for each in made.answers] == [
-        ("one two", True, 1.0, 1),
-        ("one", True, 0.5, 2),
+        ("one", True, 1.0, 1),
+        ("one two", True, 0.5, 2),
         ("one two", False, 0.5, 2),
     ]
     assert made.duplicates == 1
+
+
+def test_a_pair_that_the_judge_could_not_tell_apart_makes_no_pair_though_its_scores_differ() -> None:
+    contest = contest_of(Question(PROMPT, ()), [("a", True), ("b", True), ("c", True)])
+    made = ranked_by(contest, Verdict((0.25, 1.0, 0.5), frozenset({(0, 2)})))
+    assert made.undecided == {(1, 2)}  # places among b, c, a
+    counts = PairCounts()
+    assert texts_of(pairs_of(made, counts, minimum_margin=0.1, limit=6)) == [("b", "a"), ("b", "c")]
+    assert counts.ties == 1
+
+
+def test_equal_scores_share_the_better_rank() -> None:
+    assert ranks_of([0.5, 0.9, 0.1, 0.5]) == [2, 1, 4, 2]
 
 
 def test_each_pair_that_differs_enough_is_made_the_clearest_first() -> None:

@@ -3,20 +3,15 @@ from typing import Any
 
 import pytest
 import torch
-from datasets import Dataset
 from transformers import AutoConfig
 
 from hftrain.alignment.reward import (
-    PairScores,
-    length_baseline,
     load_reward_model,
-    margin_histogram,
     new_reward_model,
     reward_accuracy,
     reward_margin,
     score_conversations,
     score_rows,
-    summarize,
     wilson_interval,
 )
 from hftrain.errors import ArtifactError, DataError
@@ -56,39 +51,12 @@ def test_the_margin_is_the_mean_difference() -> None:
     assert reward_margin(torch.tensor([2.0, 1.0]), torch.tensor([1.0, 3.0])) == -0.5
 
 
-def test_length_alone_is_judged_by_the_better_of_its_two_rules() -> None:
-    baseline = length_baseline([5, 2, 2, 4], [3, 6, 7, 4])
-    assert baseline.longer_wins_share == 0.375
-    assert baseline.accuracy == 0.625
-
-
 @pytest.mark.parametrize(
     ("share", "trials", "expected"),
     [(0.5, 10, (0.2366, 0.7634)), (1.0, 10, (0.7225, 1.0)), (0.0, 10, (0.0, 0.2775))],
 )
 def test_wilson_intervals_of_the_textbook(share: float, trials: int, expected: tuple[float, float]) -> None:
     assert wilson_interval(share, trials) == pytest.approx(expected, abs=1e-4)
-
-
-def test_the_histogram_counts_every_margin_over_common_edges() -> None:
-    zeros = torch.zeros(3)
-    before = PairScores(torch.tensor([0.1, -0.1, 0.1]), zeros)
-    after = PairScores(torch.tensor([2.0, -2.0, 1.9]), zeros)
-    found = margin_histogram(before, after, bins=4)
-    assert found["edges"] == pytest.approx([-2, -1, 0, 1, 2])
-    assert (found["before"], found["after"]) == ([0, 1, 2, 0], [1, 0, 0, 2])
-
-
-def test_the_summary_sets_the_model_beside_chance_and_length() -> None:
-    rows = Dataset.from_dict({"chosen_ids": [[1, 2, 3], [1, 2, 3]], "rejected_ids": [[1], [1]]})
-    before = PairScores(torch.zeros(2), torch.zeros(2))
-    after = PairScores(torch.tensor([1.0, 3.0]), torch.tensor([0.0, 0.0]))
-    numbers = summarize(rows, before, after, prompts=2)
-    assert (numbers["heldout_accuracy_before"], numbers["heldout_accuracy_after"]) == (0.5, 1.0)
-    assert (numbers["heldout_margin_before"], numbers["heldout_margin_after"]) == (0.0, 2.0)
-    assert numbers["heldout_accuracy_interval"] == list(wilson_interval(1.0, 2))
-    assert numbers["length_baseline_accuracy"] == numbers["longer_wins_share"] == 1.0
-    assert numbers["heldout_score_mean"] == 1.0
 
 
 def test_a_new_reward_model_has_the_body_of_the_chat_model(chat_dir: Path, model: Any) -> None:

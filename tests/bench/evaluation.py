@@ -167,7 +167,13 @@ def by_harness(name: str, path: Path, model: Timed) -> tuple[dict[str, float], l
     plain, datasets.load_dataset = datasets.load_dataset, lambda *given, **named: splits
     try:
         found = lm_eval.simple_evaluate(
-            model=model, tasks=[name], num_fewshot=0, bootstrap_iters=0, log_samples=True, verbosity="ERROR"
+            model=model,
+            tasks=[name],
+            num_fewshot=0,
+            bootstrap_iters=0,
+            log_samples=True,
+            verbosity="ERROR",
+            gen_kwargs={"max_gen_toks": 32},
         )
     finally:
         datasets.load_dataset = plain
@@ -185,14 +191,15 @@ def by_us(name: str, path: Path, asked: Asked) -> tuple[dict[str, float], list[l
         began = time.monotonic()
         scored = score_requests(asked.model, asked.tokenizer, [item.requests for item in items])
         made = choice_measures(name, items, scored)
+        seconds = time.monotonic() - began
     else:
         settings = BenchmarkSettings(file=path, task=NAMES.get(name, name))
         (benchmark,) = read_benchmarks({name: settings}, limit=None)
         began = time.monotonic()
         made = ask(benchmark, asked)
+        seconds = time.monotonic() - began
         is_choice = benchmark.items and isinstance(benchmark.items[0], Choice)
         scored = benchmark.scored(asked) if is_choice or benchmark.task.kind == "completion" else []
-    seconds = time.monotonic() - began
     return {each.measure: each.value for each in made}, [[each.nats for each in one] for one in scored], seconds
 
 

@@ -112,12 +112,21 @@ def test_each_update_logs_its_numbers(policy: Path) -> None:
         "step",
         "episodes",
         "reward",
+        "reward_std",
         "kl",
+        "kl_coef",
         "entropy",
         "policy_loss",
         "value_loss",
         "clip_share",
+        "value_clip_share",
+        "approx_kl",
+        "ratio",
         "explained_variance",
+        "distinct_1",
+        "distinct_2",
+        "repetition",
+        "same_answer_share",
         "answer_tokens",
         "ended_share",
         "learning_rate",
@@ -140,6 +149,15 @@ def test_the_summary_holds_reward_before_and_after_and_what_it_cost(policy: Path
     assert (summary["updates"], summary["episodes"], summary["stopped_by"]) == (4, 32, "total_episodes")
     assert (summary["train_prompts"], summary["heldout_prompts"], summary["too_long_prompts"]) == (5, 3, 0)
     assert {"heldout_kl", "ended_share_before", "ended_share_after", "answer_tokens_before"} < set(summary)
+    for habit in ("entropy", "distinct_1", "distinct_2", "repetition", "same_answer_share"):
+        assert {f"{habit}_before", f"{habit}_after"} < set(summary)
+    assert read_json(policy / "method.json") == {"method": "ppo"}
+
+
+def test_the_speed_stands_outside_the_digest(policy: Path) -> None:
+    measured = read_manifest(policy)["measured"]
+    assert measured["samples_per_second"] > 0
+    assert measured["tokens_per_second"] > measured["samples_per_second"]
 
 
 def test_the_same_request_gives_the_same_bytes(policy: Path, inputs: dict[str, Path], tmp_path: Path) -> None:
@@ -173,9 +191,7 @@ def test_a_cut_run_publishes_what_an_unbroken_one_does(
         if cut_at < 4:
             patch.setattr(LookEvery, "_look", cut)
         else:
-            patch.setattr(
-                "hftrain.alignment.heldout.look", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
-            )
+            patch.setattr("hftrain.alignment.heldout.look", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             ppo(config(), **inputs, out=tmp_path / "policy")
     again = ppo(config(), **inputs, out=tmp_path / "policy")
@@ -191,7 +207,87 @@ def test_a_budget_that_is_spent_is_told(inputs: dict[str, Path], tmp_path: Path)
     assert summary["updates"] == len(read_jsonl(out / "metrics.jsonl")) - 1 < 50
 
 
+@pytest.fixture(scope="module")
+def talkative(make_corpus: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus with enough held-out prompts to choose by some and measure on others."""
+    heldout = ["Who are you?", "Where is the dog?", "Is it warm?", "Who is Ann?", "What is red?"]
+    return make_corpus(tmp_path_factory.mktemp("more") / "corpus", ["Hello!", "How are you?"], heldout)
+
+
+BEST: dict[str, Any] = {"keep": "best", "heldout_prompts": 5, "look_every_updates": 1, "training": {"save_steps": 1}}
+
+
+@pytest.fixture(scope="module")
+def best(inputs: dict[str, Path], talkative: Path) -> Path:
+    """A finished policy that a rule has chosen."""
+    return ppo(config(**BEST), **{**inputs, "corpus": talkative}, out=talkative.parent / "policy")
+
+
+def test_the_best_policy_is_the_one_the_rule_names(best: Path) -> None:
+    """3 of the 5 held-out prompts choose, 2 are reported on."""
+    summary, rows = read_json(best / "summary.json"), read_jsonl(best / "metrics.jsonl")
+    looks = [row for row in rows if "heldout_objective" in row]
+    assert [row["step"] for row in looks] == [0, 1, 2, 3, 4]
+    within = [row for row in looks if row["heldout_kl"] <= summary["kl_budget"]]
+    chosen = max(within, key=lambda row: row["heldout_objective"])
+    assert summary["kept_updates"] == summary["updates"] == chosen["step"]
+    assert summary["choice_reward"] == chosen["heldout_objective"]
+    assert (summary["keep"], summary["choice_prompts"], summary["heldout_prompts"]) == ("best", 3, 2)
+    assert "highest held-out reward" in summary["keep_rule"]
+    assert {"heldout_distinct_2", "heldout_entropy", "heldout_ended_share"} < set(looks[0])
+
+
+@pytest.mark.parametrize("cut_at", [1, 3, 5, 6])
+def test_a_cut_run_chooses_the_same_policy(
+    best: Path, inputs: dict[str, Path], talkative: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_at: int
+) -> None:
+    """Cut at the start of a look, after its checkpoint; the sixth look is the comparison in the end."""
+    from hftrain.alignment import heldout, ppo_choice
+
+    looks = 0
+    real = heldout.look
+
+    def cut(*given: Any, **named: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == cut_at:
+            raise KeyboardInterrupt
+        return real(*given, **named)
+
+    given = {**inputs, "corpus": talkative}
+    with monkeypatch.context() as patch:
+        patch.setattr(ppo_choice, "look", cut)
+        patch.setattr(heldout, "look", cut)
+        with pytest.raises(KeyboardInterrupt):
+            ppo(config(**BEST), **given, out=tmp_path / "policy")
+    again = ppo(config(**BEST), **given, out=tmp_path / "policy")
+    assert read_manifest(again)["digest"] == read_manifest(best)["digest"]
+
+
+def test_a_function_can_be_the_reward(inputs: dict[str, Path], tmp_path: Path) -> None:
+    """Long answers are rewarded; the reward model measures all the same."""
+    (tmp_path / "mine.py").write_text("def long(prompts, answers, references):\n    return [len(a) for a in answers]\n")
+    changes = {"reward_function": f"{tmp_path / 'mine.py'}:long", "training": {"missing_eos_penalty": None}}
+    out = ppo(config(**changes), **inputs, out=tmp_path / "policy")
+    summary = read_json(out / "summary.json")
+    assert read_jsonl(out / "metrics.jsonl")[0]["reward"] > 0
+    low, high = summary["heldout_function_reward_gain_interval"]
+    assert low <= summary["heldout_function_reward_gain"] <= high
+    assert "heldout_reward_after" in summary
+    assert config(**changes).outside() != {}
+
+
+def test_a_reward_function_that_is_not_there_is_told_before_any_work() -> None:
+    (found,) = config(reward_function="final_numbr").problems()
+    assert found.startswith("ppo.reward_function: 'final_numbr' is no reward function")
+
+
 # Refusals, before any training.
+
+
+def test_too_few_prompts_to_choose_by_are_refused(inputs: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="keep: best, but there are 3 held-out prompts"):
+        ppo(config(keep="best"), **inputs, out=tmp_path / "policy")
 
 
 def test_a_context_too_short_is_refused(inputs: dict[str, Path], tmp_path: Path) -> None:
@@ -232,6 +328,11 @@ def test_a_corpus_without_prompts_is_refused(
         ({"kl_budget": 0.0}, "kl_budget: 0.0. More than 0"),
         ({"new_tokens": 0}, "new_tokens: 0. 1 or more"),
         ({"heldout_prompts": 1}, "heldout_prompts: 1. An interval needs 2"),
+        ({"heldout_prompts": 3, "keep": "best"}, "heldout_prompts: 3. An interval needs 2 or more, and so many again"),
+        ({"keep": "first"}, "keep: first. last or best"),
+        ({"kl_target": 0.0}, "kl_target: 0.0. More than 0, or null"),
+        ({"kl_horizon": 7.0}, "kl_horizon: 7.0. As many as an update's 8 answers"),
+        ({"reward_model_weight": 0.5}, "reward_model_weight: 0.5. It weighs the reward model beside"),
     ],
 )
 def test_values_that_cannot_be_are_told_before_any_work(changes: dict[str, Any], problem: str) -> None:

@@ -106,7 +106,7 @@ def test_an_adapter_that_was_cut_goes_on_to_the_same_bytes(
 
 
 def test_packed_rows_a_mixture_and_questions_are_counted(base_dir: Path, corpus_dir: Path, tmp_path: Path) -> None:
-    questions = [{"question": f"Where did animal {number} sit?", "answer": f"chair{number}"} for number in range(20)]
+    questions = [{"question": f"Where did animals sit, {number}?", "answer": f"chair{number}"} for number in range(20)]
     questions += [{"question": f"Where is the cat that sat, {number}?", "answer": "mat"} for number in range(20)]
     write_jsonl(tmp_path / "quiz.jsonl", questions)
     given = config(

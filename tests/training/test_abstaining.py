@@ -44,6 +44,12 @@ def test_words_far_from_the_answer_do_not_count() -> None:
     assert held([FRANCE], "The capital of France", "Paris") == []
 
 
+def test_answers_that_stand_near_anything_are_left_out_and_counted() -> None:
+    vague = [Question("Is Paris the capital?", "Yes"), Question("How many rivers?", "2"), Question("Who is it?", "Ann")]
+    found = sort_by_support([*vague, FRANCE], ["Yes, the capital has 2 rivers. Ann."])
+    assert (found.held, found.not_held, found.left_out) == ([], [FRANCE], 3)
+
+
 def test_questions_of_one_answer_are_told_apart() -> None:
     river = Question("Which river city hosted the Olympics?", "Paris")
     assert held([FRANCE, river], "Paris is the capital of France.") == [FRANCE]

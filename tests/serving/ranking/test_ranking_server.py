@@ -10,7 +10,7 @@ from hftrain.errors import ConfigError
 from hftrain.serving.ranking_desk import Desk
 from hftrain.serving.ranking_items import item_of
 from hftrain.serving.ranking_server import Access, RankingPage, kept_token, listen
-from hftrain.serving.ranking_store import RankingStore
+from hftrain.serving.ranking_store import RankingStore, database_url
 
 ACCESS = Access("127.0.0.1", 8765, "t" * 32)
 HERE = "http://127.0.0.1:8765"
@@ -127,9 +127,11 @@ def test_the_pages_policy_lets_only_its_own_script_run_and_its_data_cannot_leave
     assert "@@" not in answer.text and "http://" not in answer.text.replace("http://www.w3.org/2000/svg", "")
 
 
-def test_odd_texts_reach_the_page_as_they_are() -> None:
+def test_odd_texts_reach_the_page_as_they_are(tmp_path: Path) -> None:
     odd = "\0\u2028</script>\U0001f600"
-    odd_desk = Desk(RankingStore("sqlite://"), [item_of([{"role": "user", "content": odd}], [odd, "b"])])
+    odd_desk = Desk(
+        RankingStore(database_url(tmp_path, None)), [item_of([{"role": "user", "content": odd}], [odd, "b"])]
+    )
     task = Client(odd_desk)("GET", "/api/work?rater=Ann").json()["tasks"][0]
     assert task["prompt"][0]["content"] == odd and odd in task["answers"]
 

@@ -56,7 +56,7 @@ def test_items_and_seed_are_kept(store: RankingStore, tmp_path: Path, three_item
     assert (again.seed, again.identity) == (0, store.identity)
     with pytest.raises(ConfigError, match="begun with 0"):
         RankingStore(database_url(tmp_path, None), seed=5)
-    assert RankingStore("sqlite://", seed=5).seed == 5
+    assert RankingStore(f"sqlite:///{tmp_path}/other.sqlite", seed=5).seed == 5
 
 
 def test_the_sqlite_file_syncs_at_each_commit(store: RankingStore) -> None:
@@ -95,6 +95,8 @@ def test_a_url_that_cannot_be_used_is_refused_without_its_password() -> None:
         RankingStore("no url")
     with pytest.raises(ConfigError, match="driver"):
         RankingStore("nosuchdialect://x")
+    with pytest.raises(ConfigError, match="keeps nothing"):
+        RankingStore("sqlite://")
     with pytest.raises((ArtifactError, ConfigError)) as raised:
         RankingStore("postgresql+psycopg://me:secret@127.0.0.1:1/none")
     assert "secret" not in str(raised.value)

@@ -6,7 +6,7 @@ import pytest
 from hftrain.errors import ArtifactError
 from hftrain.serving.ranking_desk import Desk
 from hftrain.serving.ranking_items import Item, item_of
-from hftrain.serving.ranking_store import RankingStore
+from hftrain.serving.ranking_store import RankingStore, database_url
 
 pytest.importorskip("ipywidgets", reason="the notebooks extra is not installed")
 
@@ -55,7 +55,7 @@ def test_a_rater_ranks_undoes_and_finishes(desk: Desk) -> None:
 
 def test_what_a_model_wrote_is_text(tmp_path: Path) -> None:
     items: list[Item] = [item_of([{"role": "user", "content": "<script>1</script>"}], ["<img src=x>", "<b>"])]
-    widget = RankingWidget(Desk(RankingStore("sqlite://"), items), "Ann")
+    widget = RankingWidget(Desk(RankingStore(database_url(tmp_path, None)), items), "Ann")
     assert "<script" not in shown_texts(widget) and "<img" not in shown_texts(widget)
     assert "&lt;script&gt;" in shown_texts(widget)
 

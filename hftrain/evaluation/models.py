@@ -1,0 +1,57 @@
+"""The models of a run, opened one after the other; exported ones too."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from hftrain.errors import ArtifactError
+from hftrain.evaluation.benchmarks import Asked, asked_of
+from hftrain.files import read_json
+from hftrain.models.loading import load_causal_lm
+from hftrain.tokens.chat import load_tokenizer
+
+
+def each_model(folders: Mapping[str, Path]) -> Iterator[Asked]:
+    """Open each model in turn; one at a time is in memory.
+
+    Raises:
+        ArtifactError: A folder holds no model that can be asked.
+    """
+    for name, folder in folders.items():
+        yield asked_of(name, folder, load(folder), load_tokenizer(folder))
+
+
+def exported(export: Path) -> dict[str, Path]:
+    """The formats of an export that transformers opens, by name: full precision is the policy itself and left out."""
+    return {
+        f"export {folder.name}": folder
+        for folder in sorted(path for path in export.iterdir() if path.is_dir())
+        if folder.name != "safetensors" and (folder / "tokenizer.json").is_file() and _opens(folder)
+    }
+
+
+def load(folder: Path) -> PreTrainedModel:
+    """The model of a folder in fp32; of a quantized format, as that format computes.
+
+    Raises:
+        ArtifactError: The folder holds no model that transformers opens.
+    """
+    files = sorted(folder.glob("*.gguf"))
+    if files:
+        made = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=files[0].name, dtype=torch.float32, local_files_only=True
+        )
+        return made.eval()
+    if not (folder / "config.json").is_file():
+        raise ArtifactError(f"{folder}: holds no config.json. Name the folder of a model.")
+    if "quantization_config" in read_json(folder / "config.json"):
+        # Such a model stands where it was loaded: it cannot be moved.
+        made = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        return made.eval()
+    return load_causal_lm(folder)
+
+
+def _opens(folder: Path) -> bool:
+    return (folder / "config.json").is_file() or any(folder.glob("*.gguf"))
