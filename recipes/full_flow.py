@@ -9,6 +9,7 @@ from recipes import (
     collect,
     collect_preferences,
     curate,
+    distill,
     dpo,
     evaluate_model,
     export,
@@ -36,6 +37,7 @@ def run(config: FlowConfig, run_dir: Path) -> Path:
     collect_preferences.run(config.collect_preferences, run_dir)
     reward_model.run(config.reward_model, run_dir)
     POLICIES[config.policy].run(getattr(config, config.policy), run_dir)
+    distill.run(config.distill, run_dir)
     export.run(config.export, run_dir)
     evaluate_model.run(config.evaluate_model, run_dir)
     return report.run(config.report, run_dir)

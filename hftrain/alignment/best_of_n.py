@@ -13,16 +13,16 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from hftrain.alignment.group_rewards import Reward, functions_among, rewards_of, scores_of_references
-from hftrain.alignment.policy_measures import publish_policy, shown_answers
+from hftrain.alignment.policy_measures import asked_of, publish_policy, shown_answers
 from hftrain.alignment.policy_settings import BestConfig
-from hftrain.alignment.prompts import Prompts, check_models, read_prompts
+from hftrain.alignment.prompts import Prompts
 from hftrain.artifacts import SCRATCH, read_json, write_json, write_jsonl
 from hftrain.corpus.splits import conversations_of
 from hftrain.errors import DataError
 from hftrain.models.generation import Answer, answer_prompts
 from hftrain.models.loading import context_tokens, load_causal_lm
 from hftrain.runtime import is_main_process, progress, rank_zero_first
-from hftrain.tokens.chat import Messages, load_tokenizer
+from hftrain.tokens.chat import Messages
 from hftrain.tokens.lens import Row, check_rows, label_conversations
 from hftrain.training.arguments import training_arguments
 from hftrain.training.callbacks import LookEvery
@@ -152,19 +152,10 @@ def train_on_best(
         out: Where the policy goes, with ``picked.jsonl``.
     """
     seed, name = config.seed or 0, config.SECTION
-    longest = {"max_prompt_tokens": config.max_prompt_tokens, "new_tokens": config.new_tokens}
-    check_models(chat, reward, **longest, section=name)
+    tokenizer, prompts = asked_of(config, chat, reward, corpus)
     ours = {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
     args = training_arguments(arguments_class, {**config.training, **ours}, out, seed=seed, section=name)
-    tokenizer, model = load_tokenizer(chat), load_causal_lm(chat)
-    prompts = read_prompts(
-        corpus,
-        tokenizer,
-        max_prompt_tokens=config.max_prompt_tokens,
-        heldout_limit=config.heldout_prompts,
-        seed=seed,
-        section=name,
-    )
+    model = load_causal_lm(chat)
     told: dict[str, Any] = dict(scores_of_references(config.rewards, prompts))
     kept = out / SCRATCH / "picks.json"
     with rank_zero_first():

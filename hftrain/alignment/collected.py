@@ -38,7 +38,7 @@ def write_preferences(collected: Collected, out: Path, *, minimum_margin: float,
         )
         written[f"pairs_{split}"] = write_rows(out / split, chain.from_iterable(made), PREFERENCE_FEATURES)
         if not written[f"pairs_{split}"]:
-            raise _no_pairs(split, prompts, counts[split])
+            raise _no_pairs(split, prompts, counts[split], collected.origin.get("judge_flipped_share"))
     rows = (_as_row(split, each) for split, prompts in collected.splits.items() for each in prompts)
     write_jsonl(out / "answers.jsonl", rows)
     if collected.asked:
@@ -51,13 +51,20 @@ def write_preferences(collected: Collected, out: Path, *, minimum_margin: float,
     write_json(out / "summary.json", {**collected.origin, **written, **_numbers(collected.splits), **dropped})
 
 
-def _no_pairs(split: str, prompts: Sequence[RankedPrompt], counts: PairCounts) -> DataError:
+def _no_pairs(
+    split: str, prompts: Sequence[RankedPrompt], counts: PairCounts, flipped_share: float | None
+) -> DataError:
     same = sum(each.duplicates for each in prompts)
+    judged = (
+        f"In {100 * flipped_share:.0f} % of its pairs the judge named another winner when the answers swapped places. "
+        if flipped_share
+        else ""
+    )
     return DataError(
         f"collect_preferences: no pair for {split} from {len(prompts)} prompts. {same} answers were the same as "
         f"another, {counts.ties} pairs differ by less than minimum_margin, {counts.unfinished} hold an answer that did "
-        "not end by itself. Training and measuring need pairs. Raise prompts, new_tokens or temperature, lower "
-        "minimum_margin, or train the chat model longer; if they are people's, give more rows."
+        f"not end by itself. {judged}Training and measuring need pairs. Raise prompts, new_tokens or temperature, "
+        "lower minimum_margin, or train the chat model longer; if they are people's, give more rows."
     )
 
 

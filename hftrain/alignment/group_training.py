@@ -7,14 +7,13 @@ from datasets import Dataset
 
 from hftrain.alignment.group_policy import StopOverBudget
 from hftrain.alignment.group_rewards import functions_among, missing_eos, rewards_of, scores_of_references
-from hftrain.alignment.policy_measures import publish_policy, sampling, shown_answers
+from hftrain.alignment.policy_measures import asked_of, publish_policy, sampling, shown_answers
 from hftrain.alignment.policy_settings import GroupConfig
-from hftrain.alignment.prompts import Prompts, check_models, read_prompts
+from hftrain.alignment.prompts import Prompts
 from hftrain.artifacts import SCRATCH
 from hftrain.errors import ConfigError
 from hftrain.models.loading import load_causal_lm
 from hftrain.runtime import is_main_process
-from hftrain.tokens.chat import load_tokenizer
 from hftrain.training.arguments import training_arguments
 from hftrain.training.callbacks import LookEvery
 from hftrain.training.loop import run_trainer
@@ -52,21 +51,11 @@ def train_group(
         out: Where the policy goes.
 
     Raises:
-        ConfigError: There are fewer prompts than one batch of answers needs.
+        ConfigError: There are fewer prompts than one batch of answers needs, or a bound on a sharded model.
         DataError: A reward function cannot score what the corpus itself answers.
     """
     seed, name = config.seed or 0, config.SECTION
-    longest = {"max_prompt_tokens": config.max_prompt_tokens, "new_tokens": config.new_tokens}
-    check_models(chat, reward, **longest, section=name)
-    tokenizer = load_tokenizer(chat)
-    prompts = read_prompts(
-        corpus,
-        tokenizer,
-        max_prompt_tokens=config.max_prompt_tokens,
-        heldout_limit=config.heldout_prompts,
-        seed=seed,
-        section=name,
-    )
+    tokenizer, prompts = asked_of(config, chat, reward, corpus)
     told: dict[str, Any] = dict(scores_of_references(config.rewards, prompts))
     rewards = rewards_of(config.rewards, reward, tokenizer)
     weights = [float(each) for each in config.training.get("reward_weights") or [1.0] * len(rewards)]
@@ -78,6 +67,7 @@ def train_group(
         "remove_unused_columns": False,
         "generation_kwargs": {"suppress_tokens": [tokenizer.pad_token_id]},
         "logging_steps": 1,
+        "include_num_input_tokens_seen": "no",  # TRL counts them itself
     }
     args = training_arguments(arguments_class, {**config.training, **ours}, out, seed=seed, section=name)
     _check_prompts(prompts, args, name)
@@ -93,6 +83,7 @@ def train_group(
         callbacks=[look, stop],
     )
     stop.trainer, trainer.kl_budget = trainer, config.kl_budget
+    _check_whole(trainer, config)
     run_trainer(trainer, out, description=name)
     trainer.check_last(prompts.train, load_causal_lm(chat), sampling(tokenizer, config))
     if is_main_process():
@@ -116,6 +107,15 @@ def _outcome(trainer: Any, config: GroupConfig) -> dict[str, Any]:
         "kl_budget": config.kl_budget,
         "train_kl": trainer.kl,
     }
+
+
+def _check_whole(trainer: Any, config: GroupConfig) -> None:
+    if config.kl_budget is not None and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        raise ConfigError(
+            f"{config.SECTION}.kl_budget: {config.kl_budget}, but the model is sharded over processes. Each must hold "
+            f"all of it, to keep the policy that is within. Launch without FSDP and DeepSpeed, or set "
+            f"{config.SECTION}.kl_budget: null."
+        )
 
 
 def _check_prompts(prompts: Prompts, args: Any, name: str) -> None:

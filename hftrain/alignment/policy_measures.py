@@ -10,16 +10,34 @@ from hftrain.alignment.heldout import compare
 from hftrain.alignment.policy_settings import PolicyConfig
 from hftrain.alignment.ppo_rollout import Models
 from hftrain.alignment.ppo_sampling import Sampling
-from hftrain.alignment.prompts import Prompts
+from hftrain.alignment.prompts import Prompts, check_models, read_prompts
 from hftrain.alignment.reward import load_reward_model
 from hftrain.alignment.reward_functions import load_reward_function
 from hftrain.artifacts import write_json
 from hftrain.models.generation import answer_prompts
 from hftrain.models.loading import load_causal_lm, save_model
+from hftrain.tokens.chat import load_tokenizer
 
 SHOWN_PROMPTS = 4
 """Held-out prompts answered again and again while a policy trains."""
 BATCH_ROWS = 64
+
+
+def asked_of(
+    config: PolicyConfig, chat: Path, reward: Path | None, corpus: Path
+) -> tuple[PreTrainedTokenizerFast, Prompts]:
+    """The models' tokenizer, and the corpus's prompts that leave room for an answer.
+
+    Raises:
+        ArtifactError: The reward model has another tokenizer.
+        ConfigError: A prompt and its answer may be longer than a model's context.
+        DataError: There are too few prompts.
+    """
+    section, longest = config.SECTION, config.max_prompt_tokens
+    check_models(chat, reward, max_prompt_tokens=longest, new_tokens=config.new_tokens, section=section)
+    tokenizer = load_tokenizer(chat)
+    limits = {"max_prompt_tokens": longest, "heldout_limit": config.heldout_prompts, "seed": config.seed or 0}
+    return tokenizer, read_prompts(corpus, tokenizer, **limits, section=section)
 
 
 def sampling(tokenizer: PreTrainedTokenizerFast, config: PolicyConfig) -> Sampling:

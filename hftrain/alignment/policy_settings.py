@@ -76,6 +76,9 @@ class PairsConfig(PolicyConfig):
     max_dropped_share: float = 0.05
     """The stage refuses when more than this share of a split's pairs is too long."""
 
+    look_every_steps: int = 50
+    """How often, while training, the held-out pairs are compared and a few held-out prompts answered."""
+
     def rules(self) -> Rules:
         """What each value must be."""
         return super().rules() | {

@@ -17,6 +17,9 @@ from transformers.cache_utils import DynamicLayer
 
 from hftrain.alignment.ppo_reading import like_lengths
 
+WHOLE = 2.0**40
+"""How many parts a distribution is cut into: whole numbers add up to the same sum on every device."""
+
 LEFT_SHARE = 0.75
 """Rows that have ended leave once no more than this share still goes on: making room for fewer costs a copy."""
 
@@ -80,8 +83,8 @@ def write_answers(policy: PreTrainedModel, prompts: Tensor, how: Sampling) -> Wr
 def draw(logits: Tensor, chance: Tensor, how: Sampling) -> tuple[Tensor, Tensor, Tensor]:
     """One token a row, its log-probability, and the entropy of its distribution in nats.
 
-    The token is the first at which the shares, added up, exceed chance times their sum. Padding is never drawn: as a
-    word of an answer it would read as what follows the answer.
+    The token is the first at which the shares, in whole parts and added up, exceed chance times their sum. Padding is
+    never drawn: as a word of an answer it would read as what follows the answer.
 
     Args:
         logits: Shape (R, V).
@@ -96,10 +99,10 @@ def draw(logits: Tensor, chance: Tensor, how: Sampling) -> tuple[Tensor, Tensor,
     shares = (logits - total).exp_()
     entropies = total.squeeze(-1) - torch.linalg.vecdot(shares, logits)
     shares[:, how.pad_token] = 0
-    reached = shares.cumsum(-1)
-    everything = reached[:, -1:]
-    below = torch.minimum(chance.unsqueeze(-1) * everything, everything.nextafter(torch.zeros_like(everything)))
-    tokens = torch.searchsorted(reached, below, right=True)
+    reached = shares.mul_(WHOLE / shares.sum(-1, keepdim=True)).long().cumsum(-1)
+    passed = (chance.double() * reached[:, -1]).long()
+    tokens = torch.searchsorted(reached, passed.unsqueeze(-1), right=True)
+    tokens = tokens.clamp(max=logits.shape[-1] - 1)  # of a model that has diverged, whose numbers will say so
     return tokens.squeeze(-1), (logits.gather(-1, tokens) - total).squeeze(-1), entropies
 
 

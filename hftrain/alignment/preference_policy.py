@@ -10,10 +10,9 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from hftrain.alignment.policy_measures import publish_policy, shown_answers
+from hftrain.alignment.policy_measures import asked_of, publish_policy, shown_answers
 from hftrain.alignment.policy_settings import PairsConfig
 from hftrain.alignment.ppo_rollout import token_log_probs
-from hftrain.alignment.prompts import check_models, read_prompts
 from hftrain.alignment.reward import reward_accuracy
 from hftrain.alignment.reward_rows import EncodedCounts
 from hftrain.alignment.upstream_names import old_names_allowed
@@ -22,7 +21,7 @@ from hftrain.corpus.storage import read_rows
 from hftrain.errors import ConfigError, DataError
 from hftrain.models.loading import context_tokens, load_causal_lm
 from hftrain.runtime import is_main_process, progress
-from hftrain.tokens.chat import encode_conversation, encode_prompt, load_tokenizer
+from hftrain.tokens.chat import encode_conversation, encode_prompt
 from hftrain.training.arguments import training_arguments
 from hftrain.training.callbacks import LookEvery
 from hftrain.training.loop import run_trainer
@@ -192,21 +191,12 @@ def train_on_pairs(
         out: Where the policy goes.
     """
     seed, name = config.seed or 0, config.SECTION
-    longest = {"max_prompt_tokens": config.max_prompt_tokens, "new_tokens": config.new_tokens}
-    check_models(chat, None, **longest, section=name)
+    tokenizer, prompts = asked_of(config, chat, None, corpus)
     args = training_arguments(arguments_class, {**config.training, **ours}, out, seed=seed, section=name)
-    tokenizer, model, reference = load_tokenizer(chat), load_causal_lm(chat), load_causal_lm(chat)
+    model, reference = load_causal_lm(chat), load_causal_lm(chat)
     limit = _row_limit(model, config)
     pairs = read_pairs(
         preferences, tokenizer, max_row_tokens=limit, max_dropped_share=config.max_dropped_share, name=name
-    )
-    prompts = read_prompts(
-        corpus,
-        tokenizer,
-        max_prompt_tokens=config.max_prompt_tokens,
-        heldout_limit=config.heldout_prompts,
-        seed=seed,
-        section=name,
     )
     train, heldout, counts = rows_of(pairs, args, limit)
     watch = PairWatch(reference, pairs.heldout, beta=args.beta, pad_token=tokenizer.pad_token_id)

@@ -146,11 +146,13 @@ def _sums(
     greedy = torch.ones(requests, dtype=torch.bool)
     counts = torch.zeros(requests, dtype=torch.long)
     budget = max(256, min(MOST_BATCH_TOKENS, LOGIT_BUDGET // model.config.get_text_config().vocab_size))
+    # Masks keep the padding apart; transformers would warn of the pad token's own id.
+    filler = int(getattr(model.config, "pad_token_id", None) == 0)
     was_training = model.training
     model.eval()
     with torch.no_grad(), progress(total=len(rows), unit="row", description=description) as bar:
         for chunk in _batches(rows, budget):
-            batch = batch_of(chunk, 0)
+            batch = batch_of(chunk, filler)
             logits_TV = _logits(model, batch)
             wanted_T = batch.wanted_T.to(logits_TV.device)
             chosen_T = logits_TV.gather(1, wanted_T[:, None])[:, 0] - logits_TV.logsumexp(1)

@@ -23,6 +23,12 @@ def each_model(folders: Mapping[str, Path]) -> Iterator[Asked]:
         yield asked_of(name, folder, load(folder), load_tokenizer(folder))
 
 
+def models_of(*, export: Path | None, **folders: Path | None) -> dict[str, Path]:
+    """The models that are there, by name, those of an export after the others."""
+    named = {name: folder for name, folder in folders.items() if folder is not None}
+    return named | (exported(export) if export is not None else {})
+
+
 def exported(export: Path) -> dict[str, Path]:
     """The formats of an export that transformers opens, by name: full precision is the policy itself and left out."""
     return {

@@ -62,7 +62,8 @@ _REFUSES = re.compile(
 )
 _ONLY_REFUSES = re.compile(
     r"^\W*(?:no|nope|never|absolutely not|certainly not|i refuse|sorry|i[’']?m sorry|i apologi[sz]e|"
-    r"(?:it|this|that) is (?:not (?:ok|okay|right|appropriate|acceptable|ethical|legal|something)|illegal|unethical|wrong|never)\b[^.]*)"
+    r"(?:it|this|that) is (?:not (?:ok|okay|right|appropriate|acceptable|ethical|legal|something)|illegal|unethical|"
+    r"wrong|never)\b[^.]*)"
     r"[.!]*\W*$",
     re.IGNORECASE,
 )
@@ -84,7 +85,8 @@ _HELP_LINE = re.compile(
 )
 _LECTURE = re.compile(
     r"^\W*(?:it(?:'s| is) (?:very |crucial|important|essential|never|not)|violence|"
-    r"please (?:remember|note|do not))[^.]*[.](?:[^.]*[.]){0,3}?[^.]*\b(?:never|not) (?:\w+ )?(?:appropriate|acceptable|okay|ok|right|the answer|justified)\b",
+    r"please (?:remember|note|do not))[^.]*[.](?:[^.]*[.]){0,3}?[^.]*\b"
+    r"(?:never|not) (?:\w+ )?(?:appropriate|acceptable|okay|ok|right|the answer|justified)\b",
     re.IGNORECASE,
 )
 _ERROR = re.compile(

@@ -137,12 +137,13 @@ def _gold(answer: Any, choices: list[str], row: Row) -> int:
     )
     if answer in labels:
         return labels.index(answer)
-    if isinstance(answer, str) and answer.strip().lstrip("-").isdigit():
-        answer = int(answer)
-    if isinstance(answer, str) and len(answer) == 1 and answer.upper() in string.ascii_uppercase:
-        answer = string.ascii_uppercase.index(answer.upper())
-    if isinstance(answer, int) and 0 <= answer < len(choices):
-        return int(answer)
+    place = answer
+    if isinstance(answer, str) and answer.strip().isdigit():
+        place = int(answer)
+    elif isinstance(answer, str) and len(answer) == 1 and answer.upper() in string.ascii_uppercase:
+        place = string.ascii_uppercase.index(answer.upper())
+    if isinstance(place, int) and 0 <= place < len(choices):
+        return int(place)
     raise DataError(
         f"{answer!r} is none of {len(choices)} choices. A place from 0, a letter, or the right choice's text is needed."
     )

@@ -5,10 +5,11 @@ from itertools import islice
 from typing import Any
 
 from hftrain.report import plots
-from hftrain.report.markup import Markup, clip, div, fold, join, note, span, tag
+from hftrain.report.markup import Markup, clip, div, fold, join, note, span, table, tag
 from hftrain.report.numbers import (
     count,
     decimal,
+    ends,
     interval,
     is_number,
     percent,
@@ -39,6 +40,7 @@ def preferences(made: Artifact, options: Options) -> Markup:
                 ("pairs to train on", count(summary.get("pairs_train"))),
                 ("pairs held out", count(summary.get("pairs_heldout"))),
                 ("ranked by", _words(summary.get("judge")) if summary.get("judge") else "people"),
+                *_judge_facts(summary),
             ),
             figures(
                 figure(
@@ -60,30 +62,46 @@ def preferences(made: Artifact, options: Options) -> Markup:
     )
 
 
+def _judge_facts(summary: Mapping[str, Any]) -> list[tuple[str, object, object]]:
+    """How far a judge that is a model can be trusted; nothing where rules or people ranked."""
+    found: list[tuple[str, object, object]] = []
+    if is_number(summary.get("judge_flipped_share")):
+        found.append(
+            (
+                "verdicts that flip",
+                percent(summary["judge_flipped_share"], 1),
+                "pairs whose winner changes when the two answers swap places; they are ties",
+            )
+        )
+    if is_number(summary.get("judge_first_position_share")):
+        found.append(
+            (
+                "won by what stood first",
+                percent(summary["judge_first_position_share"], 1),
+                f"of {count(summary.get('judge_pairs'))} pairs in both orders; 50 % without bias",
+            )
+        )
+    if is_number(summary.get("judge_agreement")):
+        found.append(
+            (
+                "agrees with people",
+                percent(summary["judge_agreement"], 1),
+                f"of {count(summary.get('judge_agreement_pairs'))} pairs, "
+                f"95 % interval {interval(summary.get('judge_agreement_interval'))}",
+            )
+        )
+    return found
+
+
 def reward_model(made: Artifact, options: Options) -> Markup:
     """Whether the reward model tells the better of two answers that it never saw."""
     summary, metrics = made.summary, made.metrics
     margins = made.values("margins.json")
-    length = summary.get("length_baseline_accuracy")
+    warning = summary.get("warning")
     return join(
         [
-            facts(
-                (
-                    "accuracy on held-out pairs",
-                    moved(summary, "heldout_accuracy", percent, 1),
-                    f"95 % interval {interval(summary.get('heldout_accuracy_interval'))}",
-                ),
-                (
-                    "mean margin",
-                    moved(summary, "heldout_margin", signed, 2),
-                ),
-                ("held-out pairs", count(summary.get("heldout_pairs"))),
-                (
-                    "by length alone",
-                    percent(length, 1),
-                    "the better of “longer wins” and “shorter wins”",
-                ),
-            ),
+            _reward_facts(summary),
+            note("Too little to tell: ", warning, ".") if isinstance(warning, str) else None,
             figures(
                 figure(
                     plots.binned(
@@ -98,6 +116,7 @@ def reward_model(made: Artifact, options: Options) -> Markup:
                     ),
                     "Right of the dashed line the model agrees with the ranking; the further right, the surer it is.",
                 ),
+                _reliability(made),
                 figure(
                     plots.lines(
                         {"training": curve(metrics, "accuracy", "rewards/accuracies")},
@@ -121,8 +140,92 @@ def reward_model(made: Artifact, options: Options) -> Markup:
                     "−log of the probability that it gives to the chosen answer being the better one.",
                 ),
             ),
+            *_length_bias(summary),
         ]
     )
+
+
+def _reward_facts(summary: Mapping[str, Any]) -> Markup:
+    return facts(
+        (
+            "accuracy on held-out pairs",
+            moved(summary, "heldout_accuracy", percent, 1),
+            f"95 % interval {interval(summary.get('heldout_accuracy_interval'))}",
+        ),
+        ("mean margin", moved(summary, "heldout_margin", signed, 2)),
+        (
+            "held-out pairs",
+            count(summary.get("heldout_pairs")),
+            f"of {count(summary.get('heldout_prompts'))} prompts",
+        ),
+        _baseline(summary, "by length alone", "length_baseline"),
+        _baseline(summary, "by a bag of words", "bag_of_words"),
+        (
+            "calibration error",
+            percent(summary.get("calibration_error"), 1),
+            f"would fit best at temperature {decimal(summary.get('calibration_temperature'), 2)}",
+        ),
+    )
+
+
+def _baseline(summary: Mapping[str, Any], title: str, name: str) -> tuple[str, object, object]:
+    over, reach = summary.get(f"over_{name}"), summary.get(f"over_{name}_interval")
+    remark = f"the model is {_points(over)} above it, 95 % interval {_points_between(reach)}" if is_number(over) else ""
+    return title, percent(summary.get(f"{name}_accuracy"), 1), remark
+
+
+def _points(share: object) -> str:
+    return f"{signed(100 * share, 1)} points" if is_number(share) else "–"
+
+
+def _points_between(pair: object) -> str:
+    known = ends(pair)
+    return "–" if known is None else f"{signed(100 * known[0], 1)} to {signed(100 * known[1], 1)}"
+
+
+def _reliability(made: Artifact) -> Markup | None:
+    """How often it is right where it is so sure."""
+    bins = made.values("calibration.json")
+    points = [
+        (sure, right)
+        for sure, right in zip(as_list(bins.get("confidence")), as_list(bins.get("accuracy")), strict=False)
+        if is_number(sure) and is_number(right)
+    ]
+    if not points:
+        return None
+    return figure(
+        plots.lines(
+            {"held-out pairs": points, "as sure as right": [(0.5, 0.5), (1.0, 1.0)]},
+            title="Reliability",
+            x_label="how sure it is",
+            y_label="share of pairs that it gets right",
+            y_is_share=True,
+            dots=True,
+        ),
+        "Pairs sorted by how sure it is of them. Below the diagonal it is surer than it is right.",
+    )
+
+
+def _length_bias(summary: Mapping[str, Any]) -> list[Markup | None]:
+    """Whether it is right by looking at the length."""
+    if not is_number(summary.get("pairs_longer_wins")):
+        return []
+    rows = [
+        (f"the longer answer is the {word} one", count(summary.get(f"pairs_longer_{side}")),
+         percent(summary.get(f"accuracy_longer_{side}"), 1))
+        for side, word in (("wins", "better"), ("loses", "worse"))
+    ]  # fmt: skip
+    return [
+        tag("h3", "Length"),
+        table(("pairs where", "pairs", "accuracy"), rows),
+        note(
+            "Correlation of score and length: ",
+            decimal(summary.get("score_length_correlation"), 2),
+            "; of margin and difference in length: ",
+            decimal(summary.get("margin_length_correlation"), 2),
+            ". A model that looks at the length alone has one accuracy near 100 % and the other near 0.",
+        ),
+    ]
 
 
 def _ranked(row: Mapping[str, Any], *, is_open: bool) -> Markup:

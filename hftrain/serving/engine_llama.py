@@ -115,7 +115,7 @@ class LlamaEngine:
 
     async def close(self) -> None:
         """End the server and its threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._threads.shutdown)  # answers that nobody waits for end with their next token
         del self._server
 
 

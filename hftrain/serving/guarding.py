@@ -39,7 +39,7 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer a browser sends the sign-in form with the Origin "null"
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -134,7 +134,8 @@ class Guarded:
     async def _read(self, receive: Receive) -> tuple[Response | None, bytes]:
         """The whole body, or why it is not read."""
         try:
-            return None, await asyncio.wait_for(_read_body(receive, self.guard.body_bytes), SLOWEST_BODY_SECONDS)
+            async with asyncio.timeout(SLOWEST_BODY_SECONDS):
+                return None, await _read_body(receive, self.guard.body_bytes)
         except TimeoutError:
             return refused(408, f"The body did not come within {SLOWEST_BODY_SECONDS:.0f} seconds.", "timeout"), b""
         except OverflowError:

@@ -398,7 +398,10 @@
     const letter = key.length === 1 ? LETTERS.toLowerCase().indexOf(key) : -1;
     if (letter >= 0 && letter < places.length) return () => typed(letter);
     const inside = event.target.closest('.answer');
-    if (inside && Number(key) >= 1 && Number(key) <= places.length) return () => put(Number(inside.dataset.answer), Number(key));
+    if (inside && Number(key) >= 1 && Number(key) <= places.length) return () => {
+      put(Number(inside.dataset.answer), Number(key));
+      inside.querySelector('input:checked').focus(); // so that Tab goes on to the next answer
+    };
     return {
       '=': () => { tieNext = lastPlaced.length > 0; say('The next letter ties.'); },
       backspace: () => { if (lastPlaced.length) put(lastPlaced.at(-1), 0); },

@@ -2,7 +2,6 @@
 
 import sys
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -10,11 +9,11 @@ from hftrain.errors import ArtifactError, ConfigError
 from hftrain.runtime import log
 from hftrain.serving.ranking_desk import Desk, Team
 from hftrain.serving.ranking_export import Rules, export, write_export, write_summary
-from hftrain.serving.ranking_items import Item, Items, ask_for_items, items_of_run, read_items
+from hftrain.serving.ranking_items import Asking, Item, ask_for_items, items_of_run, read_items
 from hftrain.serving.ranking_store import RankingStore, checked_name, database_url
 
 HOST, PORT = "127.0.0.1", 8765
-DEFAULT_RULES = Rules()
+DEFAULT_RULES, DEFAULT_ASKING = Rules(), Asking()
 
 
 def run(
@@ -31,10 +30,7 @@ def run(
     export_path: Path | None = None,
     rules: Rules = DEFAULT_RULES,
     agreement: bool = False,
-    prompts: int = 200,
-    answers_per_prompt: int = 4,
-    new_tokens: int = 96,
-    temperature: float = 1.0,
+    asking: Asking = DEFAULT_ASKING,
     lines: TextIO = sys.stdin,
     out: TextIO = sys.stdout,
 ) -> None:
@@ -54,10 +50,7 @@ def run(
         export_path: Write the rankings there and end.
         rules: How they are merged.
         agreement: Print who ranked how much and how far they agree, and end.
-        prompts: How many prompts a chat model is asked, when it is.
-        answers_per_prompt: Its answers to each.
-        new_tokens: Of its longest answer.
-        temperature: Of its sampling.
+        asking: How the chat model is asked, when it is.
         lines: What a terminal's rater writes.
         out: What is printed.
 
@@ -68,18 +61,8 @@ def run(
     """
     store = RankingStore(database_url(run_dir, database), seed=seed)
 
-    def ask(drawn_by: int) -> Items:
-        return ask_for_items(
-            run_dir,
-            prompts=prompts,
-            answers_per_prompt=answers_per_prompt,
-            new_tokens=new_tokens,
-            temperature=temperature,
-            seed=drawn_by,
-        )
-
     try:
-        desk = Desk(store, find_items(run_dir, store, answers, ask))
+        desk = Desk(store, find_items(run_dir, store, answers, asking))
         if export_path is not None:
             _export(desk, rules, export_path, run_dir, out)
         elif agreement:
@@ -92,30 +75,27 @@ def run(
         store.close()
 
 
-def find_items(run: Path, store: RankingStore, answers: Path | None, ask: Callable[[int], Items]) -> list[Item]:
-    """The items of the file that is named, else of the run's preferences, else of the database, else of ``ask``."""
+def find_items(run: Path, store: RankingStore, answers: Path | None, asking: Asking | None) -> list[Item]:
+    """The items of the file that is named, else of the run's preferences, else of the database, else asked for.
+
+    Raises:
+        ArtifactError: There are none, and none may be asked for (``asking`` is None) or nobody can be asked.
+    """
     found = read_items(answers) if answers is not None else items_of_run(run)
     if found is None:
         there = store.items()
         if there:
             return there
+        if asking is None:
+            raise ArtifactError(
+                f"{run}: no answers to rank are here. preferences/answers.jsonl, or a file of answers, is needed. "
+                f"Give answers, or run hftrain rank {run}, which asks the chat model."
+            )
         log.info("rank: no answers to rank yet: the chat model of %s is asked", run)
-        found = ask(store.seed)
+        found = ask_for_items(run, asking, seed=store.seed)
     for reason, count in found.left_out.items():
-        log.info("rank: %d prompts left out: %s", count, reason.replace("_", " "))
+        log.info("rank: left out: %d %s", count, reason.replace("_", " "))
     return list(found.items)
-
-
-def nobody_to_ask(run: Path) -> Callable[[int], Items]:
-    """For `find_items`, where no model is to be asked: an error that says what is missing."""
-
-    def ask(_: int) -> Items:
-        raise ArtifactError(
-            f"{run}: no answers to rank are here. preferences/answers.jsonl, or a file of answers, is needed. "
-            f"Give answers, or run hftrain rank {run}, which asks the chat model."
-        )
-
-    return ask
 
 
 def team_lines(team: Team) -> list[str]:

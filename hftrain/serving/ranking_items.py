@@ -38,12 +38,27 @@ class Items:
     left_out: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How a chat model is asked for answers to rank."""
+
+    prompts: int = 200
+    """At most so many."""
+    answers_per_prompt: int = 4
+    """2 to 9."""
+    new_tokens: int = 96
+    """Of the longest answer; one that is cut there is not shown."""
+    temperature: float = 1.0
+    """Of sampling, above 0."""
+
+
 def read_items(path: Path, *, answered_by: str | None = None) -> Items:
     """Read prompts and answers from a JSON Lines file.
 
     A row holds ``prompt`` (a text, or messages of which the last is the user's) and ``answers`` (texts, objects with
     a ``text``, or lists of one assistant message); perhaps ``answered_by`` and ``split``. Equal answers of a row are
-    shown once; a row of fewer than two distinct answers, or one that is there already, is left out and counted.
+    shown once. An answer with ``ended`` false is left out, as it is in no pair; so is a row of fewer than two distinct
+    answers, or one that is there already. All are counted.
 
     Raises:
         DataError: A row is not of that shape, or none is left.
@@ -52,7 +67,7 @@ def read_items(path: Path, *, answered_by: str | None = None) -> Items:
         rows = read_jsonl(path)
     except (OSError, ValueError) as problem:
         raise DataError(f"{path}: cannot be read ({problem}). JSON Lines in UTF-8 are needed. Mend it.") from None
-    return gathered((_Row(f"{path}, row {at}", row).item(answered_by) for at, row in enumerate(rows, 1)), str(path))
+    return _gathered((_Row(f"{path}, row {at}", row) for at, row in enumerate(rows, 1)), answered_by, str(path))
 
 
 def items_of_run(run: Path) -> Items | None:
@@ -65,9 +80,7 @@ def items_of_run(run: Path) -> Items | None:
     return read_items(folder / "answers.jsonl", answered_by=answered_by)
 
 
-def ask_for_items(
-    run: Path, *, prompts: int, answers_per_prompt: int, new_tokens: int, temperature: float, seed: int
-) -> Items:
+def ask_for_items(run: Path, asking: Asking, *, seed: int) -> Items:
     """Ask the run's chat model prompts of its corpus's training split, several answers to each.
 
     Raises:
@@ -75,10 +88,15 @@ def ask_for_items(
         ConfigError: A number cannot be, or answers of that length leave no room for a prompt.
         DataError: The corpus gives no prompt that fits.
     """
-    if prompts < 1 or not 2 <= answers_per_prompt <= MOST_ANSWERS or new_tokens < 1 or temperature <= 0:
+    if (
+        asking.prompts < 1
+        or not 2 <= asking.answers_per_prompt <= MOST_ANSWERS
+        or asking.new_tokens < 1
+        or asking.temperature <= 0
+    ):
         raise ConfigError(
-            f"rank: {prompts} prompts, {answers_per_prompt} answers of {new_tokens} tokens at {temperature}. At least "
-            f"1 prompt, 2 to {MOST_ANSWERS} answers, 1 token and a temperature above 0 are needed. Change them."
+            f"rank: {asking}. At least 1 prompt, 2 to {MOST_ANSWERS} answers, 1 token and a temperature above 0 are "
+            "needed. Change them."
         )
     chat, corpus = run / "chat", run / "corpus"
     digest = read_manifest(chat)["digest"]
@@ -91,48 +109,29 @@ def ask_for_items(
     from hftrain.tokens.chat import encode_prompt, load_tokenizer
 
     model, tokenizer = load_causal_lm(chat), load_tokenizer(chat)
-    room = prompt_room(model, new_tokens=new_tokens)
+    room = prompt_room(model, new_tokens=asking.new_tokens)
     questions = read_questions(conversations_of(corpus, "train"), conversations_of(corpus, "heldout", needed=False))
     drawn, _ = draw(
-        questions.train, prompts, seed=seed, fits=lambda each: len(encode_prompt(tokenizer, each.prompt)) <= room
+        questions.train, asking.prompts, seed=seed, fits=lambda each: len(encode_prompt(tokenizer, each.prompt)) <= room
     )
     answers = answer_prompts(
         model,
         tokenizer,
         [question.prompt for question in drawn],
-        answers_per_prompt=answers_per_prompt,
-        new_tokens=new_tokens,
-        temperature=temperature,
+        answers_per_prompt=asking.answers_per_prompt,
+        new_tokens=asking.new_tokens,
+        temperature=asking.temperature,
         seed=seed,
     )
     rows = [
-        {"prompt": list(question.prompt), "answers": [each.text for each in given], "split": "train"}
+        {
+            "prompt": list(question.prompt),
+            "answers": [{"text": each.text, "ended": each.ended} for each in given],
+            "split": "train",
+        }
         for question, given in zip(drawn, answers, strict=True)
     ]
-    return gathered((_Row(f"{chat}, prompt {at}", row).item(digest) for at, row in enumerate(rows, 1)), str(chat))
-
-
-def gathered(items: Iterable[Item], where: str) -> Items:
-    """The items that can be ranked, each once.
-
-    Raises:
-        DataError: There is none.
-    """
-    kept: dict[str, Item] = {}
-    left_out: Counter[str] = Counter()
-    for item in items:
-        if len(item.answers) < 2:
-            left_out["fewer_than_two_answers"] += 1
-        elif item.key in kept:
-            left_out["same_prompt_and_answers"] += 1
-        else:
-            kept[item.key] = item
-    if not kept:
-        raise DataError(
-            f"{where}: no prompt with two different answers ({dict(left_out) or 'no rows'}). Ranking needs some. "
-            "Give a file with rows of prompt and answers."
-        )
-    return Items(tuple(kept.values()), dict(left_out))
+    return _gathered((_Row(f"{chat}, prompt {at}", row) for at, row in enumerate(rows, 1)), digest, str(chat))
 
 
 def item_of(prompt: Sequence[Mapping[str, str]], answers: Sequence[str], **origin: str | None) -> Item:
@@ -161,6 +160,32 @@ def work_order(seed: int, items: Iterable[Item]) -> list[Item]:
     return sorted(items, key=lot)
 
 
+def _gathered(rows: "Iterable[_Row]", answered_by: str | None, where: str) -> Items:
+    """The items that can be ranked, each once.
+
+    Raises:
+        DataError: There is none.
+    """
+    kept: dict[str, Item] = {}
+    left_out: Counter[str] = Counter()
+    for row in rows:
+        item = row.item(answered_by)
+        left_out["unfinished_answers"] += row.unfinished
+        if len(item.answers) < 2:
+            left_out["prompts_with_fewer_than_two_answers"] += 1
+        elif item.key in kept:
+            left_out["prompts_that_are_there_already"] += 1
+        else:
+            kept[item.key] = item
+    counted = {reason: count for reason, count in left_out.items() if count}
+    if not kept:
+        raise DataError(
+            f"{where}: no prompt with two different finished answers ({counted or 'no rows'}). Ranking needs some. "
+            "Give a file with rows of prompt and answers, or let answers be longer."
+        )
+    return Items(tuple(kept.values()), counted)
+
+
 class _Row:
     """One row and where it stands, for the errors."""
 
@@ -168,9 +193,15 @@ class _Row:
         if not isinstance(row, Mapping) or "prompt" not in row or not isinstance(row.get("answers"), list):
             raise DataError(f"{where}: needs prompt and a list of answers. Mend the row.")
         self._where, self._row = where, row
+        self._finished = [
+            (at, answer)
+            for at, answer in enumerate(row["answers"])
+            if not (isinstance(answer, Mapping) and answer.get("ended") is False)
+        ]
+        self.unfinished = len(row["answers"]) - len(self._finished)
 
     def item(self, answered_by: str | None) -> Item:
-        answers = [self._answer(at, answer) for at, answer in enumerate(self._row["answers"])]
+        answers = [self._answer(at, answer) for at, answer in self._finished]
         if len(answers) > MOST_ANSWERS:
             self._refuse("answers", len(answers), f"At most {MOST_ANSWERS} can be ranked side by side.")
         origin = {"answered_by": answered_by, "split": None}

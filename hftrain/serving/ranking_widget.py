@@ -13,7 +13,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from hftrain.serving.ranking import find_items, nobody_to_ask
+from hftrain.serving.ranking import find_items
 from hftrain.serving.ranking_desk import Choice, Desk, Task
 from hftrain.serving.ranking_store import RankingStore, checked_name, database_url
 from hftrain.serving.ranking_terminal import LETTERS
@@ -32,7 +32,7 @@ def rank(
     """
     run = Path(run_dir)
     store = RankingStore(database_url(run, database))
-    return RankingWidget(Desk(store, find_items(run, store, answers, nobody_to_ask(run))), rater)
+    return RankingWidget(Desk(store, find_items(run, store, answers, None)), rater)
 
 
 class RankingWidget(widgets.VBox):

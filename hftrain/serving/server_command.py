@@ -1,5 +1,6 @@
 """The command ``hftrain serve``."""
 
+import contextlib
 import os
 import socket
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from hftrain.serving.server_models import offered
 
 FOLDER, DATABASE = "served", "interactions.sqlite3"
 """Where a run keeps what was said to its models, unless another database is named."""
+
+MOST_CONNECTIONS = 4000
 
 
 def serve(
@@ -67,26 +70,32 @@ def serve(
             f"--host {host}: others can reach that address, and no key is set. Set {KEY_VARIABLE} or --api-key-file, "
             "or leave --host out."
         )
-    listening = _listen(host, port)
-    port = listening.getsockname()[1]
-    store = InteractionStore(database or _file_of(run)) if keeps else None
-    served = offered(run, models, upstreams, upstream_model, queue)
-    guard = Guard(port=port, key=key, hosts=allowed_hosts(f"[{host}]" if ":" in host else host, hosts))
-    app = ModelServer(served, store, keep_days=keep_days, guard=guard).app()
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=stop_seconds,
-        lifespan="on",
-    )
-    shown = "\n".join(f"  {each.name:24} {each.engine.runtime:10} {each.source}" for each in served)
-    kept = "nothing is kept" if store is None else f"kept {keep_days:g} days in {store.shown_url}"
-    out.write(f"{shown}\nhttp://{host}:{port} (API: http://{host}:{port}/v1); {kept}. Ctrl-C ends it.\n")
-    out.flush()
-    uvicorn.Server(config).run(sockets=[listening])
+    with contextlib.ExitStack() as opened:
+        listening = opened.enter_context(_listen(host, port))
+        store = InteractionStore(database or _file_of(run)) if keeps else None
+        if store is not None:
+            opened.callback(store.close)
+        served = offered(run, models, upstreams, upstream_model, queue)
+        port = listening.getsockname()[1]
+        guard = Guard(port=port, key=key, hosts=allowed_hosts(f"[{host}]" if ":" in host else host, hosts))
+        app = ModelServer(served, store, keep_days=keep_days, guard=guard).app()
+        config = uvicorn.Config(
+            app,
+            http="h11",  # which limits the size of headers
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=stop_seconds,
+            lifespan="on",
+        )
+        shown = "\n".join(f"  {each.name:24} {each.engine.runtime:10} {each.source}" for each in served)
+        kept = "nothing is kept" if store is None else f"kept {keep_days:g} days in {store.shown_url}"
+        out.write(f"{shown}\nhttp://{host}:{port} (API: http://{host}:{port}/v1); {kept}. Ctrl-C ends it.\n")
+        out.flush()
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -96,6 +105,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.bind((host, port))
     except OSError as problem:
+        listening.close()
         raise ArtifactError(
             f"--port {port}: {problem.strerror} on {host}. A free port of this machine is needed. Name another, or 0."
         ) from None

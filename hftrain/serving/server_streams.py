@@ -202,6 +202,7 @@ async def _leaves(receive: Receive) -> None:
 
 async def _within_patience(send: Send, body: bytes, *, more: bool) -> None:
     try:
-        await asyncio.wait_for(send({"type": "http.response.body", "body": body, "more_body": more}), STALLED_SECONDS)
+        async with asyncio.timeout(STALLED_SECONDS):
+            await send({"type": "http.response.body", "body": body, "more_body": more})
     except TimeoutError:
-        raise asyncio.CancelledError from None
+        raise asyncio.CancelledError from None  # as for a client that has left

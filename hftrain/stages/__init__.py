@@ -25,6 +25,7 @@ ANSWERS_ARE_OURS = frozenset(
         "chat_template_kwargs",
         "eval_strategy",
         "generation_kwargs",
+        "include_num_input_tokens_seen",
         "log_completions",
         "log_completions_hub_repo",
         "logging_steps",

@@ -10,10 +10,10 @@ from hftrain.files import read_json
 
 ARTIFACTS = {
     "collect": "raw", "curate": "corpus", "train_tokenizer": "tokenizer", "pretrain": "base", "sft": "chat",
-    "collect_preferences": "preferences", "reward_model": "reward", "ppo": "policy", "export": "export",
-    "evaluate_model": "evaluation",
+    "collect_preferences": "preferences", "reward_model": "reward", "ppo": "policy", "distill": "student",
+    "export": "export", "evaluate_model": "evaluation",
 }  # fmt: skip
-"""The artifact that each stage of a flow makes, in their order."""
+"""The artifact that each stage of a flow makes, in their order; in ppo's place stands whatever makes the policy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +63,10 @@ class Ran:
 def recorded(run_dir: Path) -> dict[str, Line]:
     """What the finished stages of a run took, as their manifests say."""
     found = {}
-    for name, artifact in ARTIFACTS.items():
+    for artifact in ARTIFACTS.values():
         if (run_dir / artifact / "manifest.json").is_file():
             ran = Ran(run_dir / artifact)
+            name = str(ran.manifest["stage"])
             found[name] = ran.line(name, ran.seconds, "recorded")
     return found
 

@@ -1,4 +1,4 @@
-"""corpus + base + chat + reward + policy -> evaluation."""
+"""corpus + base + chat + reward + policy (+ student + export) -> evaluation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +42,19 @@ class EvaluateModelConfig(StageConfig, settings.Asked):
 @gates.gated
 @stage(makes="evaluation", reads=("corpus", "base", "chat", "reward", "policy"))
 def evaluate_model(
-    config: EvaluateModelConfig, *, corpus: Path, base: Path, chat: Path, reward: Path, policy: Path, out: Path
+    config: EvaluateModelConfig,
+    *,
+    corpus: Path,
+    base: Path,
+    chat: Path,
+    reward: Path,
+    policy: Path,
+    out: Path,
+    student: Path | None = None,
+    export: Path | None = None,
 ) -> None:
     """Ask each model the same: held-out text and answers, fixed prompts, benchmarks, safety, bias; hold the gates."""
-    from hftrain.evaluation.models import each_model
+    from hftrain.evaluation.models import each_model, models_of
     from hftrain.evaluation.questions import Questions
     from hftrain.evaluation.suite import Suite, say
 
@@ -59,7 +68,7 @@ def evaluate_model(
         prompts=config.sample_prompts,
     )
     numbers, samples = {}, {}
-    for asked in each_model({"base": base, "chat": chat, "policy": policy}):
+    for asked in each_model(models_of(base=base, chat=chat, policy=policy, student=student, export=export)):
         answered = questions.ask(asked)
         numbers[asked.name], samples[asked.name] = answered.numbers, answered.samples
         suite.ask(asked, answered.measured)

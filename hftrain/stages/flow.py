@@ -8,6 +8,7 @@ from hftrain.stages.best_of_n import BestOfNConfig
 from hftrain.stages.collect import CollectConfig
 from hftrain.stages.collect_preferences import CollectPreferencesConfig
 from hftrain.stages.curate import CurateConfig
+from hftrain.stages.distill import DistillConfig
 from hftrain.stages.dpo import DPOStageConfig
 from hftrain.stages.evaluate_model import EvaluateModelConfig
 from hftrain.stages.export import ExportConfig
@@ -30,7 +31,7 @@ class FlowConfig:
     """The run's one seed; each stage's own is derived from it and the stage's name."""
 
     policy: Literal["ppo", "dpo", "kto", "grpo", "rloo", "best_of_n"] = "ppo"
-    """How the policy is made of the chat model, the preferences and the reward model: which of these sections is run."""
+    """How the policy is made of chat model, preferences and reward model: which of these sections is run."""
 
     collect: CollectConfig = field(default_factory=CollectConfig)
     curate: CurateConfig = field(default_factory=CurateConfig)
@@ -45,6 +46,7 @@ class FlowConfig:
     grpo: GRPOStageConfig = field(default_factory=GRPOStageConfig)
     rloo: RLOOStageConfig = field(default_factory=RLOOStageConfig)
     best_of_n: BestOfNConfig = field(default_factory=BestOfNConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     evaluate_model: EvaluateModelConfig = field(default_factory=EvaluateModelConfig)
     report: ReportConfig = field(default_factory=ReportConfig)

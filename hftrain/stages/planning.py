@@ -8,9 +8,11 @@ stand in the line, so that an estimate can be judged. A probe that runs the stag
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from hftrain.runtime import log, progress
+from hftrain.stages import probing_policies
 from hftrain.stages.costs import Line, mebibytes, recorded
 from hftrain.stages.flow import FlowConfig
 from hftrain.stages.probing import Probe
@@ -42,7 +44,8 @@ def plan(flow: FlowConfig, folder: Path) -> list[Line]:
     probe = Probe(flow, folder)
     steps: Sequence[Callable[[], Line]] = (
         probe.collect, probe.curate, probe.train_tokenizer, probe.pretrain, probe.sft, probe.collect_preferences,
-        probe.reward_model, probe.ppo, probe.export, probe.evaluate_model,
+        probe.reward_model, partial(probing_policies.policy, probe), partial(probing_policies.student, probe),
+        probe.export, probe.evaluate_model,
     )  # fmt: skip
     level = log.level
     log.setLevel(logging.WARNING)

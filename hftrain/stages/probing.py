@@ -130,7 +130,7 @@ class Probe:
         step_tokens = ran.summary["train_tokens"] / STEPS
         steps = steps_of(training, self.train_bytes / per_token / (step_tokens / batch_of(training)))
         packing = steps * step_tokens * self._encoding_seconds_per_token(per_token)
-        line = _training_line(ran, "pretrain", steps, given.look_every_steps, f"{step_tokens:,.0f} tokens", packing)
+        line = training_line(ran, "pretrain", steps, given.look_every_steps, f"{step_tokens:,.0f} tokens", packing)
         if given.max_minutes is None:
             return line
         return dataclasses.replace(line, seconds=given.max_minutes * 60, counted="pretrain.max_minutes")
@@ -172,7 +172,7 @@ class Probe:
         ran = Ran(sft.sft(config, base=self.at("pretrain"), corpus=self.at("curate"), out=self.at("sft")))
         talks = ran.summary["train_conversations"]
         steps = steps_of(given.training, talks)
-        return _training_line(ran, "sft", steps, given.look_every_steps, f"{batch_of(given.training)} conversations")
+        return training_line(ran, "sft", steps, given.look_every_steps, f"{batch_of(given.training)} conversations")
 
     def collect_preferences(self) -> Line:
         """Ask a few prompts; write pairs of the corpus's own answers for what follows."""
@@ -226,17 +226,24 @@ class Probe:
         )  # fmt: skip
         return (time.monotonic() - began) / (PROBED_PROMPTS * (1 + HELDOUT_PROMPTS_SHARE))
 
+    def known(self, name: str) -> float:
+        """A number of the whole corpus's account; conversations are not cut for a piece."""
+        return float(Ran(self.at("curate")).summary[name])
+
+    def expected_pairs(self) -> float:
+        """How many training pairs the run will have."""
+        asked, known = self.flow.collect_preferences, self.known("conversations_train")
+        return min(known, asked.prompts or known) * asked.pairs_per_prompt * PAIRS_SHARE
+
     def reward_model(self) -> Line:
         """A few steps, and the scores before and after them."""
-        given, asked = self.flow.reward_model, self.flow.collect_preferences
+        given = self.flow.reward_model
         config = dataclasses.replace(given, training=few_steps(given.training), max_dropped_share=0.99)
         ran = Ran(reward_model.reward_model(config, chat=self.at("sft"), preferences=self.at("collect_preferences"),
                                             out=self.at("reward_model")))  # fmt: skip
-        known = Ran(self.at("curate")).summary["conversations_train"]
-        prompts = min(known, asked.prompts or known)
-        pairs = prompts * asked.pairs_per_prompt * PAIRS_SHARE
+        pairs = self.expected_pairs()
         steps = steps_of(given.training, pairs)
-        return _training_line(ran, "reward_model", steps, None, f"{batch_of(given.training)} of {pairs:,.0f} pairs")
+        return training_line(ran, "reward_model", steps, None, f"{batch_of(given.training)} of {pairs:,.0f} pairs")
 
     def ppo(self) -> Line:
         """Two updates of a whole batch, and some held-out answers."""
@@ -300,7 +307,7 @@ def steps_of(training: Mapping[str, Any], rows: float) -> int:
     return given if given > 0 else math.ceil(float(training.get("num_train_epochs", 3)) * rows / batch_of(training))
 
 
-def _training_line(ran: Ran, name: str, steps: int, look_every: int | None, of: str, more: float = 0.0) -> Line:
+def training_line(ran: Ran, name: str, steps: int, look_every: int | None, of: str, more: float = 0.0) -> Line:
     """Seconds: what stands around the training, its steps, and its looks, of which the probe took two."""
     measured = ran.manifest["measured"]
     step, around = measured["seconds_per_step"], ran.seconds - measured["train_seconds"]

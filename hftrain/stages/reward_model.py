@@ -38,7 +38,7 @@ class RewardModelConfig(StageConfig):
 
     training: dict[str, Any] = field(
         default_factory=lambda: {
-            "num_train_epochs": 2,
+            "num_train_epochs": 4,
             "learning_rate": 5e-4,
             "per_device_train_batch_size": 8,
             "train_sampling_strategy": "group_by_length",

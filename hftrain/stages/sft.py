@@ -125,7 +125,7 @@ def sft(config: SFTStageConfig, *, base: Path, corpus: Path, out: Path) -> None:
     """Train a base model to answer: loss on assistants' words and their end of turn alone."""
     from trl import SFTConfig, SFTTrainer
 
-    from hftrain.models.loading import load_causal_lm
+    from hftrain.models.loading import context_tokens, load_causal_lm
     from hftrain.models.quantized_base import train_in_fp32
     from hftrain.tokens.chat import load_tokenizer
     from hftrain.training.answer_rows import check_and_show, rows_to_learn, talks_of
@@ -148,7 +148,7 @@ def sft(config: SFTStageConfig, *, base: Path, corpus: Path, out: Path) -> None:
     learned = rows_to_learn(config, tokenizer, talks_of(corpus), corpus, max_row_tokens=limit)
     check_and_show(tokenizer, learned, max_dropped_share=config.max_dropped_share, out=out)
     rows, collator, packing = training_set(config, model, learned.rows, tokenizer.pad_token_id, max_row_tokens=limit)
-    watch = AnswerWatch(config, tokenizer, corpus, learned, max_row_tokens=limit)
+    watch = AnswerWatch(config, tokenizer, corpus, learned, context=context_tokens(model) or limit)
     before = watch.score(model)
     trainer = SFTTrainer(
         learner_of(config, base, model),

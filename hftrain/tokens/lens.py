@@ -15,6 +15,9 @@ IGNORED = -100
 TRAINED, MASKED, CUT, PAD = "trained", "masked", "cut", "pad"
 """What can become of a token: learned, only read, left out with its row, or there to fill a batch."""
 
+CHAR_TOKENS = 4
+"""Bytes, and so tokens, of the longest character."""
+
 Row = dict[str, list[int]]
 
 
@@ -135,11 +138,26 @@ def tokens_by_source(seen: Sequence[Seen]) -> dict[str, dict[str, int]]:
     return {source: dict(found[source]) for source in sorted(found)}
 
 
+def texts_of_tokens(tokenizer: PreTrainedTokenizerFast, ids: Sequence[int]) -> list[str]:
+    """The text of each token; a character that is split over several stands with the last of them."""
+    texts: list[str] = []
+    waiting: list[int] = []
+    for token in ids:
+        waiting.append(token)
+        text = tokenizer.decode(waiting)
+        is_part = text.endswith("\ufffd") and len(waiting) < CHAR_TOKENS
+        texts.append("" if is_part else text)
+        waiting = waiting if is_part else []
+    if waiting:
+        texts[-1] = tokenizer.decode(waiting)
+    return texts
+
+
 def show_labels(tokenizer: PreTrainedTokenizerFast, row: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
     """One row token by token: its text, and whether it is trained on."""
     return [
-        {"text": tokenizer.decode([token]), "trained": label != IGNORED}
-        for token, label in zip(row["input_ids"], row["labels"], strict=True)
+        {"text": text, "trained": label != IGNORED}
+        for text, label in zip(texts_of_tokens(tokenizer, row["input_ids"]), row["labels"], strict=True)
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TextIO
 
 from transformers import PreTrainedTokenizerFast
 
-from hftrain.tokens.lens import CUT, IGNORED, MASKED, PAD, TRAINED, Seen, tokens_by_source
+from hftrain.tokens.lens import CUT, IGNORED, MASKED, PAD, TRAINED, Seen, texts_of_tokens, tokens_by_source
 
 Colour = Literal["always", "never", "auto"]
 Piece = tuple[str, str]
@@ -153,8 +153,9 @@ def pieces_of(
 ) -> list[Piece]:
     """The tokens of a row and their states; ``cut`` where the row is left out."""
     states = [CUT if cut else MASKED if label == IGNORED else TRAINED for label in labels]
-    pieces = [(tokenizer.decode([token]), state) for token, state in zip(ids, states, strict=True)]
-    return pieces + [(str(tokenizer.pad_token), PAD)] * (pad_to - len(ids))
+    return list(zip(texts_of_tokens(tokenizer, ids), states, strict=True)) + [(str(tokenizer.pad_token), PAD)] * (
+        pad_to - len(ids)
+    )
 
 
 def painted(pieces: Sequence[Piece], *, in_colour: bool) -> str:

@@ -28,7 +28,7 @@ from hftrain.corpus.places import readable_files
 from hftrain.corpus.readers import records_in
 from hftrain.errors import DataError
 from hftrain.models.generation import answer_prompts
-from hftrain.tokens.chat import Messages
+from hftrain.tokens.chat import Messages, encode_prompt
 
 WINDOW_WORDS = 50
 HELDOUT_SHARE = 0.2
@@ -49,9 +49,13 @@ class Question:
     text: str
     answer: str
 
+    def asked(self) -> list[dict[str, str]]:
+        """The conversation that asks it."""
+        return [{"role": "user", "content": self.text}]
+
     def taught(self, said: str) -> list[dict[str, str]]:
         """The conversation in which it is answered so."""
-        return [{"role": "user", "content": self.text}, {"role": "assistant", "content": said}]
+        return [*self.asked(), {"role": "assistant", "content": said}]
 
 
 @dataclass
@@ -70,6 +74,14 @@ class SortedQuestions:
             for question in sorted(getattr(self, name), key=lambda each: _digest(each.text)):
                 getattr(parts[is_held_out(question.text, HELDOUT_SHARE)], name).append(question)
         return parts
+
+    def that_fit(self, tokenizer: PreTrainedTokenizerFast, *, max_prompt_tokens: int) -> "SortedQuestions":
+        """Those whose prompt is not longer."""
+
+        def fitting(questions: Sequence[Question]) -> list[Question]:
+            return [each for each in questions if len(encode_prompt(tokenizer, each.asked())) <= max_prompt_tokens]
+
+        return SortedQuestions(fitting(self.held), fitting(self.not_held), self.left_out)
 
 
 def read_questions(entries: Sequence[str]) -> list[Question]:
@@ -140,7 +152,7 @@ def outcomes(
     found: dict[str, int] = {}
     for name, asked in (("held", questions.held), ("not_held", questions.not_held)):
         some = asked[:MOST_MEASURED]
-        prompts: list[Messages] = [[{"role": "user", "content": each.text}] for each in some]
+        prompts: list[Messages] = [each.asked() for each in some]
         said = answer_prompts(model, tokenizer, prompts, new_tokens=new_tokens, temperature=0, seed=0) if some else []
         counts = Counter(outcome(each, answers[0].text, answer) for each, answers in zip(some, said, strict=True))
         found |= {f"{name}_questions": len(some), **{f"{name}_{each}": counts[each] for each in OUTCOMES}}

@@ -113,27 +113,30 @@ class AnswerWatch:
         corpus: Path,
         learned: AnswerRows,
         *,
-        max_row_tokens: int,
+        context: int,
     ) -> None:
         """Keep the first held-out conversations whose prompts leave room for an answer, as many as are asked for.
+
+        Which those are depends on the model's context alone, not on how long a row may be that is learned.
 
         Raises:
             DataError: None does.
         """
         self.config, self.tokenizer = config, tokenizer
-        self.asked = learned.asked
-        self.new_tokens = config.new_tokens or longest_answer(learned.rows, max_row_tokens=max_row_tokens)
+        self.new_tokens = config.new_tokens or longest_answer(learned.rows, max_row_tokens=context)
         found = conversations_of(corpus, "heldout")
-        room = max_row_tokens - self.new_tokens
+        room = context - self.new_tokens
+        self.asked = learned.asked.that_fit(tokenizer, max_prompt_tokens=room)
         fitting = [
             talk
-            for talk in that_fit(tokenizer, found, max_tokens=max_row_tokens)
-            if len(encode_prompt(tokenizer, prompt_of(talk))) <= room
+            for talk in that_fit(tokenizer, found, max_tokens=context)
+            if any(turn["role"] == "assistant" for turn in talk[1:])
+            and len(encode_prompt(tokenizer, prompt_of(talk))) <= room
         ]
         if not fitting:
             raise DataError(
                 f"sft: none of {len(found)} held-out conversations leaves room for an answer of {self.new_tokens} "
-                f"tokens in {max_row_tokens}. One is needed. Lower sft.new_tokens or raise the context."
+                f"tokens in {context}. One is needed. Lower sft.new_tokens or raise the context."
             )
         self.conversations = fitting[: config.heldout_conversations]
         self.texts = take_bytes(texts_of(corpus, "heldout"), config.heldout_bytes) if config.heldout_bytes else []
@@ -142,7 +145,8 @@ class AnswerWatch:
         """Nats per token of the held-out answers, the share of the model's own that end, and what else was asked for.
 
         Its own answers are its likeliest tokens, in which a small model repeats itself most easily (Holtzman et al.
-        2020, arXiv:1904.09751), and once more sampled, as one talks to it. Bits per byte of held-out documents say what was forgotten of the text that the base learned from.
+        2020, arXiv:1904.09751), and once more sampled, as one talks to it. Bits per byte of held-out documents say
+        what was forgotten of the text that the base learned from.
         """
         nats = score_answers(model, self.tokenizer, self.conversations).nats_per_token
         answers = self._answers(model, self.conversations)

@@ -25,6 +25,7 @@ from hftrain.training.distillation_loss import (
 )
 from hftrain.training.distillation_models import LAST_RATE_SHARE, START_ROWS, Begun, give_start
 from hftrain.training.distillation_rows import MixedRows, Written, collate_mixed, mixed_rows
+from hftrain.training.distillation_teacher import Teacher
 from hftrain.training.distillation_watch import StudentWatch
 from hftrain.training.optimizers import muon_for
 from hftrain.training.time_budget import TimeBudget
@@ -54,16 +55,17 @@ class DistillationTrainer(Trainer):
     def __init__(
         self,
         student: PreTrainedModel,
-        teacher: PreTrainedModel,
+        teacher: Teacher,
         *,
         alpha: tuple[float, float],
         target: Target,
         **more: Any,
     ) -> None:
-        """Take over the models; ``alpha`` is the teacher's weight in documents and in answers."""
+        """Take over the models; ``alpha`` is the teacher's weight in answers and in documents."""
         student.forward = functools.partial(_forward, student, student.forward)
         super().__init__(student, **more)
-        self.teacher, self.alpha, self.target = teacher, alpha, target
+        self.teacher, self.target = teacher, target
+        self.alpha = float(alpha[0]), float(alpha[1])
         self._metrics: dict[str, dict[str, list[float]]] = {"train": defaultdict(list)}
 
     def compute_loss(
@@ -75,13 +77,13 @@ class DistillationTrainer(Trainer):
     ) -> Any:
         """The mean over what is learned in the step, all its batches and processes counted."""
         where_BL, labels_T = learned_positions(inputs["labels"])
-        of_documents, of_answers = self.alpha
-        alpha_B = torch.where(inputs["is_answers"], of_answers, of_documents)
+        alpha_B = torch.where(inputs["conversation"] >= 0, *self.alpha)
         read = {name: inputs[name] for name in ("input_ids", "position_ids")}
-        rows_B, teacher = alpha_B > 0, None
+        rows_B = alpha_B > 0
+        teacher = None
         if bool(where_BL[rows_B].any()):
-            with torch.no_grad():
-                teacher = scores_of(self.teacher, where_BL[rows_B], **{name: read[name][rows_B] for name in read})
+            taught = {name: value[rows_B] for name, value in (read | {"where_BL": where_BL}).items()}
+            teacher = self.teacher.scores(inputs["conversation"][rows_B], **taught)
         alpha_T = alpha_B[:, None].expand_as(where_BL)[where_BL]
         loss, kl = model(**read, lesson=Lesson(where_BL, labels_T, alpha_T, teacher, self.target))
         if teacher is not None:
@@ -159,14 +161,17 @@ def offline_trainer(config: Any, begun: Begun, rows: MixedRows, watch: StudentWa
     watch.before(begun.student)
     measuring_seconds = time.monotonic() - began
     target = config.target
-    is_taught = config.method in ("logits", "on_policy")
+    alpha = (target.alpha, target.document_alpha) if config.method in ("logits", "on_policy") else (0.0, 0.0)
+    teacher = Teacher(begun.teacher)
+    if alpha[0] > 0 and len(rows.order) > len(rows.conversations):
+        teacher.remember(rows.conversations, out / "scratch" / "teacher.npy")
     muon = None
     if config.optimizer == "muon":
         muon = muon_for(begun.args, matrix_learning_rate=begun.matrix_learning_rate, momentum=0.95)
     trainer = DistillationTrainer(
         begun.student,
-        begun.teacher,
-        alpha=(target.document_alpha, target.alpha) if is_taught else (0.0, 0.0),
+        teacher,
+        alpha=alpha,
         target=Target(target.beta, target.temperature, target.top_k),
         args=begun.args,
         train_dataset=rows,

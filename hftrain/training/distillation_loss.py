@@ -56,8 +56,12 @@ class Scores:
         return self.hidden_TD.shape[-1] if self.table_VD is None else len(self.table_VD)
 
     def of(self, where_T: Tensor) -> "Scores":
-        """The same of fewer positions."""
+        """The same of fewer positions, or in another order."""
         return Scores(self.hidden_TD[where_T], self.table_VD)
+
+    def and_then(self, other: "Scores") -> "Scores":
+        """The same of more positions of the same model."""
+        return Scores(torch.cat([self.hidden_TD, other.hidden_TD]), self.table_VD)
 
 
 def scores_of(model: Any, where_BL: Tensor, **inputs: Any) -> Scores:
@@ -168,11 +172,22 @@ def _part(
     logits_RV: Tensor, teacher_RV: Tensor, labels_R: Tensor, alpha_R: Tensor, target: Target
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Loss and KL of some positions, summed, and the gradient by their logits."""
-    nats_R, of_nats_RV = divergence(logits_RV, teacher_RV, target)
-    plain = nats_R if target == Target() else divergence(logits_RV, teacher_RV, Target())[0]
-    labels_R1, rest_R = labels_R[:, None], 1 - alpha_R
-    log_p = torch.log_softmax(logits_RV, -1)
-    surprise_R = -log_p.gather(1, labels_R1)[:, 0]
-    gradient_RV = log_p.exp_().scatter_add_(1, labels_R1, -torch.ones_like(log_p[:, :1])).mul_(rest_R[:, None])
-    gradient_RV.addcmul_(of_nats_RV, alpha_R[:, None])
-    return (rest_R * surprise_R).sum() + (alpha_R * nats_R).sum(), plain.sum(), gradient_RV
+    labels_R1, alpha_R1 = labels_R[:, None], alpha_R[:, None]
+    p, log_sum_R1 = _shares(logits_RV)
+    q, of_teacher_R1 = _shares(teacher_RV)
+    kl_R = torch.linalg.vecdot(q, teacher_RV - logits_RV) - of_teacher_R1[:, 0] + log_sum_R1[:, 0]
+    surprise_R = (log_sum_R1 - logits_RV.gather(1, labels_R1))[:, 0]
+    if target == Target():  # p - q and p - onehot(y) share p
+        nats_R, gradient_RV = kl_R, p.sub_(q.mul_(alpha_R1))
+    else:
+        nats_R, of_nats_RV = divergence(logits_RV, teacher_RV, target)
+        gradient_RV = p.mul_(1 - alpha_R1).addcmul_(of_nats_RV, alpha_R1)
+    gradient_RV.scatter_add_(1, labels_R1, alpha_R1 - 1)
+    return ((1 - alpha_R) * surprise_R).sum() + (alpha_R * nats_R).sum(), kl_R.sum(), gradient_RV
+
+
+def _shares(logits_RV: Tensor) -> tuple[Tensor, Tensor]:
+    """Softmax, and the logarithm of the sum of exponentials from it: the likeliest token's share is never 0."""
+    shares_RV = torch.softmax(logits_RV, -1)
+    best = logits_RV.max(-1, keepdim=True)
+    return shares_RV, best.values - shares_RV.gather(1, best.indices).log()

@@ -61,12 +61,12 @@ class MixedRows(torch.utils.data.Dataset[Mapping[str, Any]]):
         return len(self.documents) + len(self.order)
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
-        """A row of `COLUMNS`, and whether it is of conversations."""
+        """A row of `COLUMNS`, and which of the conversations' rows it is; -1 for a document's."""
         if index >= len(self.documents):
-            row = self.conversations[int(self.order[index - len(self.documents)])]
-            return {**row, "is_answers": True}
+            number = int(self.order[index - len(self.documents)])
+            return {**self.conversations[number], "conversation": number}
         ids = self.documents[int(index)]["input_ids"]
-        return {"input_ids": ids, "labels": ids, "position_ids": numpy.arange(len(ids)), "is_answers": False}
+        return {"input_ids": ids, "labels": ids, "position_ids": numpy.arange(len(ids)), "conversation": -1}
 
 
 def mixed_rows(
@@ -108,9 +108,10 @@ def mixed_rows(
 
 
 def collate_mixed(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-    """A batch: `COLUMNS`, shape (B, L) each, and ``is_answers``, shape (B,)."""
+    """A batch: `COLUMNS`, shape (B, L) each, and ``conversation``, shape (B,). The first token is no label."""
     batch = {name: torch.from_numpy(numpy.stack([row[name] for row in rows]).astype(numpy.int64)) for name in COLUMNS}
-    return {**batch, "is_answers": torch.tensor([row["is_answers"] for row in rows])}
+    batch["labels"][:, 0] = IGNORED
+    return {**batch, "conversation": torch.tensor([row["conversation"] for row in rows])}
 
 
 def write_packed(

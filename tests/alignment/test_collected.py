@@ -55,3 +55,17 @@ def test_a_split_without_a_pair_is_refused_with_what_became_of_its_answers(tmp_p
     )
     with pytest.raises(DataError, match=refusal):
         write_preferences(collected, tmp_path, minimum_margin=0.1, pairs_per_prompt=6)
+
+
+def test_a_judge_that_contradicts_itself_is_named_as_a_reason(tmp_path: Path) -> None:
+    tied = asked("Hi", ("one", True, 0.5, 1), ("two", True, 0.5, 1))
+    collected = Collected({"train": [tied], "heldout": [tied]}, {"judge_flipped_share": 0.875})
+    with pytest.raises(DataError, match="In 88 % of its pairs the judge named another winner"):
+        write_preferences(collected, tmp_path, minimum_margin=0.1, pairs_per_prompt=6)
+
+
+def test_what_a_judge_was_asked_is_written_beside_the_answers(tmp_path: Path) -> None:
+    asked_of_it = [{"contest": 0, "question": "A or B?", "reply": "A"}]
+    collected = Collected({"train": [TRAIN], "heldout": [HELDOUT]}, {}, asked_of_it)
+    write_preferences(collected, tmp_path, minimum_margin=0.1, pairs_per_prompt=6)
+    assert read_jsonl(tmp_path / "verdicts.jsonl") == asked_of_it

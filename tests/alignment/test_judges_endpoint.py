@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hftrain.alignment.judges import Candidate, Contest, Verdict, judge_problems, load_judge
 from hftrain.alignment.judges_endpoint import KEPT, Endpoint, endpoint_asker, label_in
 from hftrain.errors import ConfigError, DataError
 
@@ -203,3 +204,23 @@ def test_too_many_malformed_replies_are_refused_with_their_number(stub: Stub) ->
 )
 def test_a_reply_counts_if_it_names_one_label(text: str, expected: str | None) -> None:
     assert label_in(text, ("A", "B")) == expected
+
+
+def test_the_judge_of_a_configuration_asks_with_the_key_of_the_environment(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    options = {"base_url": stub.base_url, "model": "judge", "key_variable": "JUDGE_KEY"}
+    assert judge_problems("openai", options, "collect_preferences") == []
+
+    def longer(_: int, body: dict[str, Any]) -> Answer:
+        first, second = body["messages"][0]["content"].split("[Answer A]\n")[1].split("\n\n[Answer B]\n")
+        return says("A" if len(first) > len(second.split("\n\nWhich")[0]) else "B")
+
+    stub.answer = longer
+    contest = Contest([{"role": "user", "content": "Hi"}], (Candidate("Hello there", True), Candidate("Yo", True)))
+    judged = load_judge("openai", options, tmp_path)([contest])
+    assert judged.verdicts == [Verdict((1.0, 0.0))]
+    assert [row["reply"] for row in judged.asked] == ["A", "B"]
+    assert {header["Authorization"] for header in stub.headers} == {f"Bearer {KEY}"}
+    assert KEY not in json.dumps(list(judged.asked)) + "".join(path.read_text() for path in tmp_path.iterdir())

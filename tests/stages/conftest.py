@@ -108,7 +108,9 @@ def run_policy(policy_run: Path) -> Callable[..., Path]:
             "heldout_answers": 2,
             "look_every_steps": 2,
         }
-        logged = few if method in ("dpo", "kto", "best_of_n") else {k: v for k, v in few.items() if k != "logging_steps"}
+        logged = (
+            few if method in ("dpo", "kto", "best_of_n") else {k: v for k, v in few.items() if k != "logging_steps"}
+        )
         training = {**make().training, **logged, **batch, **changes.pop("training", {})}
         reads = ("chat", "preferences", "corpus") if method in ("dpo", "kto") else ("chat", "reward", "corpus")
         inputs = {name: policy_run / name for name in reads} | (folders or {})

@@ -9,7 +9,7 @@ import torch
 from datasets import load_from_disk
 
 from hftrain.alignment.preferences import prompt_key
-from hftrain.artifacts import digest_file, read_json, read_jsonl, read_manifest
+from hftrain.artifacts import digest_file, digest_folder, read_json, read_jsonl, read_manifest
 from hftrain.errors import ConfigError, DataError
 from hftrain.stages.collect_preferences import CollectPreferencesConfig, collect_preferences
 
@@ -130,6 +130,34 @@ def test_people_s_rankings_take_the_place_of_model_and_judge(chat_dir: Path, cor
     assert pair["margin"] == 1.0
 
 
+def test_a_model_judge_is_declared_and_measured_against_people(
+    brief_chat: Path, talks: Path, tiny_model: Callable[..., Any], tmp_path: Path
+) -> None:
+    from hftrain.models.loading import save_model
+
+    save_model(*tiny_model(3, max_position_embeddings=1024), tmp_path / "judge")
+    config = CollectPreferencesConfig(
+        prompts=None,
+        judge="model",
+        judge_options={"model": str(tmp_path / "judge"), "mode": "grades"},
+        check_against=pairs_file(tmp_path, rows=5),
+        **SMALL | {"minimum_margin": 0.0},
+    )
+    made = collect_preferences(config, chat=brief_chat, corpus=talks, out=tmp_path / "preferences")
+    summary, manifest = read_json(made / "summary.json"), read_manifest(made)
+    assert manifest["outside"] == {
+        "judge": digest_folder(tmp_path / "judge"),
+        "check_against": digest_file(tmp_path / "people.jsonl"),
+    }
+    assert summary["judge"] == "model"
+    assert summary["judge_agreement_pairs"] == summary["judge_agreement_prompts"] == 5
+    assert summary["checked_judge_grades"] == 10
+    verdicts = read_jsonl(made / "verdicts.jsonl")
+    assert len(verdicts) == summary["judge_grades"] + 10
+    assert {row["split"] for row in verdicts} == {"train", "heldout", "check_against"}
+    assert all(set(row["reply"]) == set("12345") for row in verdicts)
+
+
 def test_a_split_without_pairs_is_refused_with_the_counts(chat_dir: Path, corpus_dir: Path, tmp_path: Path) -> None:
     config = CollectPreferencesConfig(rankings=pairs_file(tmp_path, rows=1), seed=1)
     with pytest.raises(DataError, match=r"no pair for (train|heldout) from 0 prompts"):
@@ -161,6 +189,8 @@ def test_answers_longer_than_the_context_are_refused(brief_chat: Path, talks: Pa
         ({"judge": "wise"}, "judge: 'wise'"),
         ({"judge_options": {"words": 3}}, "judge_options.words"),
         ({"rankings": Path("nowhere.jsonl")}, "rankings: nowhere.jsonl"),
+        ({"check_against": Path("nowhere.jsonl")}, "check_against: nowhere.jsonl"),
+        ({"judge": "model", "judge_options": {"model": "nowhere"}}, "judge_options.model: nowhere"),
     ],
 )
 def test_what_cannot_be_is_told_before_any_work(given: dict[str, Any], named: str) -> None:

@@ -17,7 +17,8 @@ from hftrain.artifacts import read_manifest
 ROOT = Path(__file__).parents[2]
 STEPS = 12
 COMMON = {
-    "seed": 5, "new_tokens": 6, "max_prompt_tokens": 40, "heldout_prompts": 3, "heldout_answers": 2, "look_every_steps": 5,
+    "seed": 5, "new_tokens": 6, "max_prompt_tokens": 40,
+    "heldout_prompts": 3, "heldout_answers": 2, "look_every_steps": 5,
 }  # fmt: skip
 TRAINING = {"max_steps": STEPS, "save_steps": 1, "learning_rate": 1e-3, "per_device_train_batch_size": 4}
 GROUPS = {"num_generations": 2, "num_iterations": 2, "beta": 0.1}
@@ -109,3 +110,21 @@ def test_two_kills_and_a_request_to_stop_cost_nothing(
     assert ended(server) == 0, out.with_name("policy.log").read_text()
     assert "goes on from step" in out.with_name("policy.log").read_text()
     assert read_manifest(out)["files"] == read_manifest(whole)["files"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
+def test_two_processes_publish_one_policy(policy_run: Path, tmp_path: Path, method: str) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for kind in ("chat", "preferences", "reward", "corpus"):
+        (run / kind).symlink_to((policy_run / kind).resolve())
+    file = tmp_path / "run.yaml"
+    training = {**TRAINING, **CONFIGS[method][1], "max_steps": 2, "per_device_train_batch_size": 2}
+    file.write_text(json.dumps({method: {**COMMON, "training": training}}))
+    words = [sys.executable, "-W", "default", "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    words += ["-m", f"recipes.{method}", "--config", str(file), "--run-dir", str(run)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    subprocess.run(words, cwd=ROOT, env=environment, check=True)
+    assert read_manifest(run / "policy")["processes"] == 2
+    assert json.loads((run / "policy" / "method.json").read_text()) == {"method": method}

@@ -83,6 +83,64 @@ def test_it_loads_with_plain_transformers_and_has_other_weights_than_the_chat_mo
     assert any(not torch.equal(value, before[name]) for name, value in model.base_model.state_dict().items())
 
 
+def test_it_is_measured_beside_length_and_words_and_for_how_sure_it_is(reward: Path) -> None:
+    summary, bins = read_json(reward / "summary.json"), read_json(reward / "calibration.json")
+    assert summary["bag_of_words_accuracy"] == 1.0  # "Yes" and "like" are in every chosen answer
+    assert summary["length_baseline_accuracy"] == 1.0  # in tokens, one side is always longer
+    assert sum(bins["pairs"]) == summary["heldout_pairs"]
+    assert 0 <= summary["calibration_error"] <= 1
+    assert "agreement_with_people" in summary  # nobody wrote down a judge
+    assert "a bag of words" in summary["warning"]
+
+
+def test_the_mean_of_several_is_published_with_the_several_beside_it(
+    chat_dir: Path, preferences_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hftrain.training.callbacks import ProgressLine
+
+    two = config(ensemble=2, training={"max_steps": 6, "save_steps": 2})
+    steps: list[int] = []
+
+    def cut_in_the_second(self: ProgressLine, args: Any, state: Any, control: Any, **_: Any) -> None:
+        steps.append(state.global_step)
+        if len(steps) == 9:
+            raise RuntimeError("cut")
+
+    monkeypatch.setattr(ProgressLine, "on_step_end", cut_in_the_second)
+    with pytest.raises(RuntimeError, match="cut"):
+        reward_model(two, chat=chat_dir, preferences=preferences_dir, out=tmp_path / "cut")
+    monkeypatch.setattr(
+        ProgressLine, "on_step_end", lambda self, args, state, *_, **__: steps.append(state.global_step)
+    )
+    made = reward_model(two, chat=chat_dir, preferences=preferences_dir, out=tmp_path / "cut")
+    assert steps == [1, 2, 3, 4, 5, 6, 1, 2, 3, 3, 4, 5, 6]
+    monkeypatch.undo()
+    whole = reward_model(two, chat=chat_dir, preferences=preferences_dir, out=tmp_path / "whole")
+    assert read_manifest(made)["files"] == read_manifest(whole)["files"]
+
+    models = [AutoModelForSequenceClassification.from_pretrained(made / name) for name in ("members/0", "members/1")]
+    mean = AutoModelForSequenceClassification.from_pretrained(made).score.weight
+    assert torch.allclose(mean, (models[0].score.weight + models[1].score.weight) / 2)
+    assert not torch.equal(models[0].score.weight, models[1].score.weight)
+    summary = read_json(made / "summary.json")
+    assert (summary["members"], len(summary["member_accuracies"])) == (2, 2)
+    assert summary["member_score_deviation"] > 0
+
+
+def test_an_adapter_is_trained_in_place_of_the_model_and_merged(
+    chat_dir: Path, preferences_dir: Path, tmp_path: Path
+) -> None:
+    adapted = config(adapter={"r": 4, "target_modules": ["q_proj", "v_proj"]}, training={"max_steps": 4})
+    made = reward_model(adapted, chat=chat_dir, preferences=preferences_dir, out=tmp_path / "reward")
+    model = AutoModelForSequenceClassification.from_pretrained(made)
+    from hftrain.alignment.reward import new_reward_model
+
+    fresh = new_reward_model(chat_dir, pad_token_id=model.config.pad_token_id, seed=3)
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, fresh.state_dict()[name])}
+    assert {name.split(".")[-2] for name in changed} == {"q_proj", "v_proj", "score"}
+    assert (made / "adapter" / "adapter_config.json").is_file()
+
+
 def test_every_logged_step_has_accuracy_and_margin(reward: Path) -> None:
     rows = read_jsonl(reward / "metrics.jsonl")
     assert [row["step"] for row in rows if "accuracy" in row] == [2, 4, 6, 8, 10, 12]
@@ -136,7 +194,12 @@ def test_rows_longer_than_the_context_are_refused(chat_dir: Path, preferences_di
 
 @pytest.mark.parametrize(
     ("given", "named"),
-    [({"max_row_tokens": 0}, "max_row_tokens: 0"), ({"max_dropped_share": 1.0}, "max_dropped_share: 1.0")],
+    [
+        ({"max_row_tokens": 0}, "max_row_tokens: 0"),
+        ({"max_dropped_share": 1.0}, "max_dropped_share: 1.0"),
+        ({"word_dropout": 1.0}, "word_dropout: 1.0"),
+        ({"ensemble": 0}, "ensemble: 0"),
+    ],
 )
 def test_what_cannot_be_is_told_before_any_work(given: dict[str, Any], named: str) -> None:
     (problem,) = RewardModelConfig(**given).problems()

@@ -21,6 +21,13 @@ def test_a_row_on_one_line_brackets_what_is_trained(tokenizer: Any) -> None:
     assert line == "<|im_start|>user⏎Hello!<|im_end|>⏎<|im_start|>assistant⏎⟦My name is Ann.<|im_end|>⟧"
 
 
+def test_a_character_of_several_tokens_is_shown_whole(tokenizer: Any) -> None:
+    talk = [TALK[0], {"role": "assistant", "content": "né 🙂!"}]
+    shown = show_labels(tokenizer, label_conversations(tokenizer, [talk], max_row_tokens=100).rows[0])
+    assert "".join(piece["text"] for piece in shown if piece["trained"]) == "né 🙂!<|im_end|>"
+    assert "🙂" in [piece["text"] for piece in shown]
+
+
 def test_rows_too_long_or_without_answer_are_left_out_whole_and_counted(tokenizer: Any) -> None:
     long = [TALK[0], {"role": "assistant", "content": "so " * 300}]
     labelled = label_conversations(tokenizer, [TALK, long, TALK[:1]], max_row_tokens=100)

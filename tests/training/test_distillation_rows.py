@@ -44,7 +44,7 @@ def test_items_in_one_row_cost_what_they_cost_alone(packed: Any, tiny_model: Cal
         with torch.no_grad():
             return next_token_nats(scores_of(model, where, **inputs), labels).item()
 
-    together = nats(collate_mixed([{**row, "is_answers": True} for row in packed]))
+    together = nats(collate_mixed([{**row, "conversation": 0} for row in packed]))
     alone = [
         nats(
             {
@@ -62,11 +62,11 @@ def test_conversations_come_again_until_they_make_up_their_share(packed: Any) ->
     documents: Any = [{"input_ids": numpy.arange(place, place + 6)} for place in range(12)]
     rows = MixedRows(documents, packed, share=0.25, seed=1)
     assert len(rows) == 16
-    kinds = [rows[place]["is_answers"] for place in range(16)]
+    kinds = [rows[place]["conversation"] >= 0 for place in range(16)]
     assert kinds == [False] * 12 + [True] * 4
     firsts = [int(rows[place]["input_ids"][0]) for place in range(12, 16)]
     assert sorted(firsts) == [11, 11, 31, 31]
-    assert rows[3]["labels"].tolist() == [3, 4, 5, 6, 7, 8]
+    assert collate_mixed([rows[3]])["labels"].tolist() == [[-100, 4, 5, 6, 7, 8]]
 
 
 def test_without_a_share_there_are_documents_alone(packed: Any) -> None:

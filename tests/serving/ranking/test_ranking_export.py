@@ -27,9 +27,9 @@ def test_mean_ranks_merge_raters_and_equal_means_tie(three_items: list[Item]) ->
 
 def test_ties_count_with_the_mean_of_their_ranks(three_items: list[Item]) -> None:
     cat = three_items[0]
-    # 1 1 1 is 2 2 2 in mid-ranks, and changes no order; 1 1 3 is 1.5 1.5 3: means of the three 1.83 1.5 2.67.
-    records = [said("1", "A", cat, 1, 1, 1), said("2", "B", cat, 1, 1, 3), said("3", "C", cat, 2, 1, 3)]
-    assert export(three_items, records, Rules()).rows[0]["ranking"] == [2, 1, 3]
+    # 1 1 3 is 1.5 1.5 3, so the sums are 4.5, 3.5 and 4; with 1 1 3 as it stands the first and the last would tie.
+    records = [said("1", "A", cat, 1, 1, 3), said("2", "B", cat, 3, 2, 1)]
+    assert export(three_items, records, Rules()).rows[0]["ranking"] == [3, 1, 2]
 
 
 def test_raters_apart_give_a_row_each(three_items: list[Item]) -> None:
@@ -72,6 +72,7 @@ def test_all_bad_is_kept_on_request_with_its_ranking_or_as_all_tied(three_items:
     kept = export(three_items, records, Rules(all_bad="keep"))
     assert [row["ranking"] for row in kept.rows] == [[1, 1, 1], [2, 1, 3]]
     assert [row["all_bad"] for row in kept.rows] == [["Ann"], ["Ann"]]
+    assert kept.summary["choices_dropped"]["all_bad"] == 0
     left = export(three_items, records, Rules())
     assert (left.rows, left.summary["choices_dropped"]["all_bad"], kept.summary["choices_used"]) == ((), 2, 2)
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from hftrain.errors import ArtifactError, DataError
+from hftrain.errors import ArtifactError, ConfigError, DataError
 from hftrain.files import write_json, write_jsonl
-from hftrain.serving.ranking_items import ask_for_items, items_of_run, read_items, shown_order, work_order
+from hftrain.serving.ranking_items import Asking, ask_for_items, items_of_run, read_items, shown_order, work_order
 
 TALK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi?"}]
 
@@ -27,7 +27,7 @@ def test_texts_objects_and_messages_are_answers_and_equal_ones_are_shown_once(tm
             "split": "train",
         },
         {"prompt": TALK, "answers": ["a", said]},
-        {"prompt": "only one", "answers": ["a", "a"]},
+        {"prompt": "only one", "answers": ["a", "a", {"text": "cut of", "ended": False}]},
         {"prompt": "p", "answers": ["a", "b"]},
     )
     found = read_items(path, answered_by="sha256:2")
@@ -35,7 +35,11 @@ def test_texts_objects_and_messages_are_answers_and_equal_ones_are_shown_once(tm
     assert [item.answered_by for item in found.items] == ["sha256:1", "sha256:2"]
     assert [item.split for item in found.items] == ["train", None]
     assert found.items[1].prompt == tuple(TALK)
-    assert found.left_out == {"fewer_than_two_answers": 1, "same_prompt_and_answers": 1}
+    assert found.left_out == {
+        "unfinished_answers": 1,
+        "prompts_with_fewer_than_two_answers": 1,
+        "prompts_that_are_there_already": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,7 @@ def test_texts_objects_and_messages_are_answers_and_equal_ones_are_shown_once(tm
         ({"prompt": "p", "answers": ["a", "\ud800"]}, "lone surrogate"),
         ({"prompt": "p", "answers": [str(at) for at in range(10)]}, "At most 9"),
         ({"prompt": "p", "answers": ["a", "b"], "answered_by": 3}, "answered_by"),
-        ({"prompt": "p", "answers": ["a", "a"]}, "no prompt with two different answers"),
+        ({"prompt": "p", "answers": ["a", "a"]}, "no prompt with two different finished answers"),
         ("text", "row 1: needs prompt"),
     ],
 )
@@ -83,14 +87,17 @@ def test_the_chat_model_is_asked_the_training_prompts_alike_each_time(
 ) -> None:
     (tmp_path / "chat").symlink_to(chat_dir)
     (tmp_path / "corpus").symlink_to(corpus_dir)
-    asked = {"prompts": 3, "answers_per_prompt": 3, "new_tokens": 6, "temperature": 1.0}
-    found = ask_for_items(tmp_path, seed=1, **asked)  # type: ignore[arg-type]
+    asked = Asking(prompts=4, answers_per_prompt=9, new_tokens=90)
+    found = ask_for_items(tmp_path, asked, seed=1)
     digest = json.loads((chat_dir / "manifest.json").read_text())["digest"]
     assert {item.answered_by for item in found.items} == {digest}
-    assert len(found.items) + sum(found.left_out.values()) == 3
+    kept = sum(len(item.answers) for item in found.items)
+    assert 0 < kept < 36 and found.left_out["unfinished_answers"] > 0
     assert ask_for_items(tmp_path, seed=1, **asked) == found  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="2 to 9 answers"):
+        ask_for_items(tmp_path, Asking(answers_per_prompt=10), seed=1)
     with pytest.raises(ArtifactError, match="no finished artifact"):
-        ask_for_items(tmp_path / "none", seed=1, **asked)  # type: ignore[arg-type]
+        ask_for_items(tmp_path / "none", asked, seed=1)
 
 
 def test_the_blind_order_is_drawn_by_seed_rater_and_prompt_and_evenly(three_items) -> None:  # type: ignore[no-untyped-def]
@@ -100,4 +107,5 @@ def test_the_blind_order_is_drawn_by_seed_rater_and_prompt_and_evenly(three_item
     counts = {order: orders.count(order) for order in set(orders)}
     assert len(counts) == 6
     assert min(counts.values()) > 40  # 400 draws of 6 orders: 67 each is expected
+    assert 0.05 < sum(orders[at] == orders[at + 1] for at in range(0, 400, 2)) / 200 < 0.35  # raters differ: 1 in 6
     assert work_order(1, three_items) == work_order(1, reversed(three_items))

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +21,11 @@ from hftrain.serving.ranking_store import RankingStore
 pytestmark = pytest.mark.slow
 
 FAMILIAR = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-INITDB = shutil.which("initdb") or (str(FAMILIAR[-1]) if FAMILIAR else None)
+INITDB = str(FAMILIAR[-1]) if FAMILIAR else shutil.which("initdb")
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
+def database() -> Iterator[tuple[str, Any]]:
     """The URL of a new server on loopback, and what stops it as a power cut would."""
     pytest.importorskip("psycopg", reason="psycopg is not installed")
     if INITDB is None:
@@ -32,10 +33,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, An
     is_root = os.getuid() == 0
     if is_root and not shutil.which("runuser"):
         pytest.skip("PostgreSQL does not run as root, and there is no runuser")
-    folder = tmp_path_factory.mktemp("postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))  # pytest's own folders are closed to other users
     if is_root:
-        for each in (folder, *folder.parents[:2]):
-            each.chmod(0o755)
         shutil.chown(folder, "nobody")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -58,11 +57,10 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, An
     postgres("pg_ctl", "start", "-w", "-o", settings)
     yield f"postgresql+psycopg://rater@127.0.0.1:{port}/postgres", restart_after_a_crash
     postgres("pg_ctl", "stop", "-m", "immediate")
+    shutil.rmtree(folder)
 
 
-def test_servers_at_one_postgresql_share_items_and_choices(
-    database: tuple[str, Any], three_items: list[Item], tmp_path: Path
-) -> None:
+def test_servers_at_one_postgresql_share_items_and_choices(database: tuple[str, Any], three_items: list[Item]) -> None:
     url, restart_after_a_crash = database
     failed: list[BaseException] = []
 
