@@ -57,6 +57,25 @@ def console_parser() -> argparse.ArgumentParser:
     chat.add_argument("--new-tokens", type=int, default=100, help="longest answer")
     chat.add_argument("--seed", type=int, default=0)
     chat.add_argument("--show-probabilities", action="store_true", help="show the top candidates of each step")
+    rank = command("rank", _rank, "let people rank answers: on a page, in a terminal; export; agreement")
+    rank.add_argument("run", type=Path, help="a run's folder; choices are kept in its ranking/")
+    rank.add_argument("--answers", type=Path, metavar="FILE", help="rows of prompt and answers (default: the run's)")
+    rank.add_argument("--database", metavar="URL", help="an SQLAlchemy URL for a team (default: a file in the run)")
+    rank.add_argument("--rater", metavar="NAME", help="who ranks (the page asks)")
+    rank.add_argument("--terminal", action="store_true", help="rank here instead of on a page")
+    rank.add_argument("--export", type=Path, metavar="FILE", help="write rows for collect_preferences.rankings and end")
+    rank.add_argument("--merge", choices=("mean_rank", "apart"), default="mean_rank", help="raters of one prompt")
+    rank.add_argument("--all-bad", choices=("leave_out", "keep"), default="leave_out", help="in the export")
+    rank.add_argument("--pairs", action="store_true", help="export prompt, chosen, rejected instead of rankings")
+    rank.add_argument("--agreement", action="store_true", help="print who ranked how much and how far they agree")
+    rank.add_argument("--host", default="127.0.0.1", help="address to serve")
+    rank.add_argument("--port", type=int, default=8765)
+    rank.add_argument("--no-browser", action="store_true", help="print the address only")
+    rank.add_argument("--seed", type=int, help="of the blind orders; kept in the database (default: 0)")
+    rank.add_argument("--prompts", type=int, default=200, help="where the chat model has to be asked: at most so many")
+    rank.add_argument("--answers-per-prompt", type=int, default=4)
+    rank.add_argument("--new-tokens", type=int, default=96, help="longest answer")
+    rank.add_argument("--temperature", type=float, default=1.0)
     trace = command("trace", _trace, "show the chain from an artifact to its source files")
     trace.add_argument("artifact", type=Path, help="such as runs/tiny/policy")
     verify = command("verify", _verify, "re-hash a run; with two runs, compare them file by file")
@@ -118,6 +137,28 @@ def _chat(options: argparse.Namespace) -> None:
         show_probabilities=options.show_probabilities,
     )
     terminal.talk(sys.stdin, sys.stdout)
+
+
+def _rank(options: argparse.Namespace) -> None:
+    from hftrain.serving.ranking import run
+    from hftrain.serving.ranking_export import Rules
+    from hftrain.serving.ranking_items import Asking
+
+    run(
+        options.run,
+        answers=options.answers,
+        database=options.database,
+        seed=options.seed,
+        rater=options.rater,
+        terminal=options.terminal,
+        host=options.host,
+        port=options.port,
+        open_browser=not options.no_browser,
+        export_path=options.export,
+        rules=Rules(merge=options.merge, all_bad=options.all_bad, pairs=options.pairs),
+        agreement=options.agreement,
+        asking=Asking(options.prompts, options.answers_per_prompt, options.new_tokens, options.temperature),
+    )
 
 
 def _trace(options: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from transformers import Trainer
 from trl import DistillationConfig, DistillationTrainer
 from trl.experimental.gold import GOLDConfig, GOLDTrainer
 
+from hftrain.alignment.group_policy import ByEpoch
 from hftrain.corpus.splits import conversations_of
 from hftrain.errors import ConfigError, DataError
 from hftrain.models.training_step import lighten
@@ -29,14 +30,32 @@ UNCOUNTED = {"include_num_input_tokens_seen": "no"}
 """Prompts reach upstream's counter as text, which it warns of at each step."""
 
 
-class RepeatableDistillation(DistillationTrainer):  # type: ignore[misc]
-    """TRL's trainer, whose log says nothing of the clock."""
+class OnPolicyDistillation(DistillationTrainer):  # type: ignore[misc]
+    """TRL's trainer: exact tokens, exact resume, and a log that says nothing of the clock."""
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Leave out how long steps took."""
         for name in NOT_REPEATED:
             self._metrics["train"].pop(name, None)
         super().log(logs, start_time)
+
+    def _tokenize_prompts(self, prompts: list[Messages]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """As `hftrain.tokens.chat` reads them: a special token that someone typed stays text."""
+        return [encode_prompt(self._tokenizer, prompt) for prompt in prompts], None, {}
+
+    def _get_train_sampler(self, dataset: Any = None) -> ByEpoch:
+        return _by_epoch(self, super()._get_train_sampler(dataset))
+
+
+class CrossTokenizerDistillation(GOLDTrainer):  # type: ignore[misc]
+    """TRL's trainer, which goes on exactly where it was killed."""
+
+    def _get_train_sampler(self, dataset: Any = None) -> ByEpoch:
+        return _by_epoch(self, super()._get_train_sampler(dataset))
+
+
+def _by_epoch(trainer: Any, upstream: Any) -> ByEpoch:
+    return ByEpoch(upstream, seed=trainer.args.seed, epoch=lambda: int(trainer.state.epoch or 0))
 
 
 def on_policy_trainer(config: Any, begun: Begun, student: Any, watch: StudentWatch, corpus: Path, out: Path) -> Trainer:
@@ -46,7 +65,12 @@ def on_policy_trainer(config: Any, begun: Begun, student: Any, watch: StudentWat
         ConfigError: Upstream refuses an argument.
         DataError: No prompt leaves room for an answer.
     """
-    given = {"max_completion_length": watch.new_tokens, **UNCOUNTED, **config.on_policy}
+    given = {
+        "max_completion_length": watch.new_tokens,
+        "generation_kwargs": {"suppress_tokens": [begun.tokenizer.pad_token_id]},  # padding is no word
+        **UNCOUNTED,
+        **config.on_policy,
+    }
     args = training_arguments(DistillationConfig, given, out, seed=config.seed or 0, section="distill")
     room = begun.row_tokens - int(args.max_completion_length or 0)
     prompts = [
@@ -62,7 +86,7 @@ def on_policy_trainer(config: Any, begun: Begun, student: Any, watch: StudentWat
         )
     lighten(student)
     begun.tokenizer.padding_side = "left"
-    return RepeatableDistillation(
+    return OnPolicyDistillation(
         student.train(),
         teacher_model=begun.teacher,
         args=args,
@@ -105,7 +129,7 @@ def cross_tokenizer_trainer(
             f"{corpus / 'conversations' / 'train'}: no conversation that ends in an answer has at most "
             f"{begun.row_tokens} tokens. One is needed. Raise distill.row_tokens."
         )
-    return GOLDTrainer(  # type: ignore[no-any-return]
+    return CrossTokenizerDistillation(
         student.train(),
         teacher_model=begun.teacher,
         args=args,

@@ -121,6 +121,9 @@ class GroupConfig(RewardedConfig):
     missing_eos_penalty: float | None = 1.0
     """Taken off the reward of an answer that did not end by itself; not set: nothing."""
 
+    look_every_steps: int = 32
+    """How often, while training, a few held-out prompts are answered for ``samples.jsonl``."""
+
     kl_budget: float | None = 10.0
     """The most nats by which the policy's answers may diverge from the chat model's, as the mean over one batch of
     training prompts. Once a policy is over it, training ends and the one before it is published. None: no bound."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Trainer
 
 from hftrain.alignment.reward import PairScores, load_reward_model, new_reward_model, reward_accuracy, score_pairs
@@ -51,42 +52,65 @@ def trainable_reward_model(
     *,
     adapter: Mapping[str, Any],
     word_dropout: float,
+    shared_word_dropout: float,
     seed: int,
 ) -> Any:
     """A fresh reward model on the body in a folder, with an adapter if one is asked for, that leaves words out.
 
     Every member of an ensemble gets the same fresh head: only so can their weights be averaged.
     """
-    model = new_reward_model(folder, pad_token_id=tokenizer.pad_token_id, seed=seed)
-    if word_dropout:
-        leave_words_out(model, tokenizer, word_dropout)
-    if not adapter:
-        return model
-    return with_adapter(model, {"task_type": "SEQ_CLS"} | dict(adapter), section="reward_model")
+    model: Any = new_reward_model(folder, pad_token_id=tokenizer.pad_token_id, seed=seed)
+    if adapter:
+        model = with_adapter(model, {"task_type": "SEQ_CLS"} | dict(adapter), section="reward_model")
+    if word_dropout or shared_word_dropout:
+        # On the outermost: peft calls the model inside it by its forward, which runs no hooks.
+        leave_words_out(model, tokenizer, share=word_dropout, shared_share=shared_word_dropout)
+    return model
 
 
-def leave_words_out(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, share: float) -> None:
-    """Let the model read each row without a random share of its tokens, drawn anew at each step, while it trains.
+def leave_words_out(
+    model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, *, share: float, shared_share: float
+) -> None:
+    """Let the model read each pair without some of its tokens, drawn anew at each step, while it trains.
 
-    Marks of turns stay, so a score is read at the end of turn as ever. A few hundred pairs are soon known by heart;
-    this makes it look at more than one word of each. The draws are torch's, which a checkpoint keeps.
+    A few hundred pairs are soon known by heart; this makes it look at all that tells the two rows of a pair apart, and
+    little at what they share. Marks of turns stay, so a score is read at the end of turn as ever. The draws are
+    torch's, which a checkpoint keeps. Source: Iyyer et al. 2015 (word dropout), P15-1162, section 3.1; that what both
+    rows hold is left out more often, and from both at once, is ours: it changes neither which is better nor why.
 
-    Source: Iyyer et al. 2015 (word dropout), P15-1162, section 3.1.
+    Args:
+        model: It is given a batch of TRL's: the chosen rows, then the rejected ones in the same order.
+        tokenizer: Its marks of turns are kept.
+        share: Of the tokens that one row of the pair has and the other has not.
+        shared_share: Of the kinds of token that both rows have, at most: the share of a pair is drawn between 0 and it.
     """
     marks = torch.tensor(tokenizer.convert_tokens_to_ids([START_OF_TURN, END_OF_TURN]))
 
     def read_less(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not module.training:
             return None
-        ids_BT, mask_BT = kwargs["input_ids"], kwargs["attention_mask"]
-        drawn_BT = torch.rand(ids_BT.shape).to(ids_BT.device) >= share
-        stays_BT = mask_BT.bool() & (drawn_BT | torch.isin(ids_BT, marks.to(ids_BT.device)))
-        left_first_BT = torch.argsort((~stays_BT).long(), dim=1, stable=True)[:, : int(stays_BT.sum(1).max())]
-        kept_BT = stays_BT.gather(1, left_first_BT)
-        shorter_BT = ids_BT.gather(1, left_first_BT).masked_fill(~kept_BT, tokenizer.pad_token_id)
-        return args, kwargs | {"input_ids": shorter_BT, "attention_mask": kept_BT.to(mask_BT.dtype)}
+        ids_RT, mask_RT = kwargs["input_ids"], kwargs["attention_mask"]
+        is_shared_RT = in_both(ids_RT)
+        pairs = len(ids_RT) // 2
+        # One draw a kind of token and pair, so that what both rows hold goes from both.
+        kinds_PV = torch.rand(pairs, len(tokenizer)) / (torch.rand(pairs, 1) * shared_share).clamp_min(1e-9)
+        shared_goes_RT = kinds_PV.to(ids_RT.device).repeat(2, 1).gather(1, ids_RT) < 1
+        own_goes_RT = torch.rand(ids_RT.shape).to(ids_RT.device) < share
+        goes_RT = torch.where(is_shared_RT, shared_goes_RT, own_goes_RT) & ~torch.isin(ids_RT, marks.to(ids_RT.device))
+        stays_RT = mask_RT.bool() & ~goes_RT
+        left_first_RT = torch.argsort((~stays_RT).long(), dim=1, stable=True)[:, : int(stays_RT.sum(1).max())]
+        kept_RT = stays_RT.gather(1, left_first_RT)
+        shorter_RT = ids_RT.gather(1, left_first_RT).masked_fill(~kept_RT, tokenizer.pad_token_id)
+        return args, kwargs | {"input_ids": shorter_RT, "attention_mask": kept_RT.to(mask_RT.dtype)}
 
     model.register_forward_pre_hook(read_less, with_kwargs=True)
+
+
+def in_both(ids_RT: Tensor) -> Tensor:
+    """Whether the other row of its pair has the same token somewhere. Shape (R, T), R rows: chosen, then rejected."""
+    chosen_PT, rejected_PT = ids_RT.chunk(2)
+    same_PTT = chosen_PT[:, :, None] == rejected_PT[:, None, :]
+    return torch.cat([same_PTT.any(2), same_PTT.any(1)])
 
 
 def train_members(make: MakeTrainer, count: int, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:

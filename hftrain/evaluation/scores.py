@@ -18,6 +18,7 @@ Floats = NDArray[numpy.float64]
 Better = Literal["higher", "lower", "neither"]
 
 RESAMPLES = 1000
+DRAWN_AT_ONCE = 2**22
 LEVEL = 0.95
 NORMAL_QUANTILE = 1.959963984540054
 """Of a two-sided interval at `LEVEL`."""
@@ -106,14 +107,22 @@ def interval(made: Measured, *, seed: int) -> tuple[float, float]:
 
 
 def resampled_means(values_NK: Floats, *, seed: int, resamples: int = RESAMPLES) -> Floats:
-    """Means over N items drawn with replacement. Shape (R, K)."""
+    """Means over N items drawn with replacement. Shape (R, K).
+
+    Of items that are alike (right or wrong) only their number is drawn, which is the same distribution.
+    """
     generator = numpy.random.default_rng(seed)
     count = len(values_NK)
+    rows_UK, of_each_U = numpy.unique(values_NK, axis=0, return_counts=True)
+    if len(rows_UK) * 4 <= count:
+        return generator.multinomial(count, of_each_U / count, resamples) @ rows_UK / count
     means = numpy.empty((resamples, values_NK.shape[1]))
-    at_once = max(1, 2**22 // max(count, 1))
+    at_once = max(1, DRAWN_AT_ONCE // count)
     for first in range(0, resamples, at_once):
-        drawn = generator.integers(0, count, (min(at_once, resamples - first), count))
-        means[first : first + len(drawn)] = values_NK[drawn].mean(axis=1)
+        size = min(at_once, resamples - first)
+        drawn = generator.integers(0, count, (size, count)) + numpy.arange(size)[:, None] * count
+        times = numpy.bincount(drawn.ravel(), minlength=size * count).reshape(size, count)
+        means[first : first + size] = times @ values_NK / count
     return means
 
 

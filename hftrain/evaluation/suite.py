@@ -2,8 +2,9 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy
 
@@ -15,7 +16,10 @@ from hftrain.evaluation.safety import SafetyTests
 from hftrain.evaluation.scores import Measured, centred, compare, needed_items, score_of
 from hftrain.evaluation.settings import HELDOUT
 from hftrain.evaluation.settings import Asked as Settings
+from hftrain.evaluation.task_files import read_rows
 from hftrain.runtime import log
+
+SomeSettings = TypeVar("SomeSettings", bound=Settings)
 
 SAFETY, BIAS, BENCHMARK = "safety", "bias", "benchmark"
 
@@ -29,12 +33,12 @@ class Suite:
     benchmarks: list[Benchmark]
     safety: SafetyTests
     bias: BiasTests
-    corpus: Any
+    corpus: Path
     given: dict[str, list[tuple[str, Measured]]] = field(default_factory=dict)
     """Model -> what kind of test, and what it gave."""
 
     @classmethod
-    def read(cls, settings: Settings, corpus: Any, *, seed: int) -> "Suite":
+    def read(cls, settings: Settings, corpus: Path, *, seed: int) -> "Suite":
         """Read every file that the settings name.
 
         Raises:
@@ -93,12 +97,17 @@ class Suite:
         return told
 
     def items(self) -> list[dict[str, Any]]:
-        """What each model gave item by item, for tests on the same items later."""
+        """What each model had right and wrong, item by item, for tests on the same items later."""
         return [
-            {"model": model, "test": made.test, "measure": made.measure, "values": made.values_NK[:, 0].tolist()}
+            {
+                "model": model,
+                "test": made.test,
+                "measure": made.measure,
+                "values": made.values_NK[:, 0].astype(int).tolist(),
+            }
             for model, found in self.given.items()
             for _, made in found
-            if made.values_NK.shape[1] == 1
+            if made.is_share and made.values_NK.shape[1] == 1
         ]
 
     def centred_means(self) -> dict[str, float]:
@@ -160,3 +169,19 @@ def say(account: Mapping[str, Any]) -> None:
             small[row["test"]] = row["count"]
     for test, count in small.items():
         log.info("%s: %d items are too few to tell a model ten points above chance from a guess", test, count)
+
+
+def a_part(settings: SomeSettings, part: int) -> SomeSettings:
+    """The same settings with a ``part``-th of the rows of each test, and no gates: for an estimate of the whole."""
+    benchmarks = {}
+    for name, each in settings.benchmarks.items():
+        known = len(read_rows(each.file)) if each.file is not None else each.rows or settings.benchmark_rows or part
+        asked = min(known, each.rows or settings.benchmark_rows or known)
+        benchmarks[name] = replace(each, rows=max(1, asked // part))
+    return replace(
+        settings,
+        benchmarks=benchmarks,
+        safety=replace(settings.safety, rows=max(1, settings.safety.rows // part)),
+        bias=replace(settings.bias, rows=max(1, settings.bias.rows // part)),
+        gates=(),
+    )

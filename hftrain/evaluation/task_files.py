@@ -30,11 +30,11 @@ def read_rows(path: Path) -> Rows:
 
         rows: Rows = pyarrow.parquet.read_table(path).to_pylist()
     else:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if path.name.endswith(".gz") else content).decode("utf-8")
         try:
+            content = path.read_bytes()
+            text = (gzip.decompress(content) if path.name.endswith(".gz") else content).decode("utf-8")
             rows = _parsed(name, text)
-        except (ValueError, csv.Error) as problem:
+        except (ValueError, OSError, EOFError, csv.Error) as problem:
             raise DataError(f"{path}: cannot be read ({problem}). Rows in UTF-8 are needed. Mend the file.") from None
     if not rows or not all(isinstance(row, Mapping) for row in rows):
         raise DataError(f"{path}: holds no rows of named fields. Needed: one JSON object a line. Name another file.")

@@ -87,9 +87,10 @@ TASKS: Mapping[str, Task] = {
                until=("Question:", "</s>", "<|im_end|>"), new_tokens=256, target=task_rows.gsm8k_target,
                extract="after_hashes", alternative="last_number"),
         _known("humaneval", task_rows.humaneval, "openai/openai_humaneval", "arXiv:2107.03374", kind="code",
-               until=("\nclass", "\ndef", "\n#", "\nif", "\nprint"), new_tokens=256),
+               until=("\nclass", "\ndef", "\n#", "\nif", "\nprint"), new_tokens=256, primary="pass_at_1"),
         _known("mbpp", task_rows.mbpp, "google-research-datasets/mbpp", "arXiv:2108.07732", kind="code",
-               hub_config="full", until=("[DONE]",), new_tokens=256, target=task_rows.mbpp_target, delimiter=""),
+               hub_config="full", until=("[DONE]",), new_tokens=256, target=task_rows.mbpp_target, delimiter="",
+               primary="pass_at_1"),
     )
 }  # fmt: skip
 """Worded as in lm-evaluation-harness; bias sets are in `bias`."""

@@ -7,7 +7,7 @@ Source: Hu et al. 2021 (LoRA), arXiv:2106.09685; with ``use_dora: true`` Liu et 
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,18 @@ def with_adapter(model: PreTrainedModel, settings: Mapping[str, Any], *, section
     for config in adapted.peft_config.values():
         config.base_model_name_or_path = None
     return adapted
+
+
+def rows_of_tokens(model: PreTrainedModel, token_ids: Sequence[int]) -> dict[str, list[int]]:
+    """LoraConfig's ``trainable_token_indices`` for some tokens: their rows in the tables of inputs and outputs.
+
+    Tokens that a base never saw, such as the end of a turn, cannot be learned by matrices between the tables alone.
+    Where the model ties its tables, training the one's rows trains the other's.
+    """
+    names = {id(module): name.rpartition(".")[2] for name, module in model.named_modules()}
+    tables: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+    tied = tables[1] is None or tables[0].weight is tables[1].weight
+    return {names[id(table)]: list(token_ids) for table in (tables[:1] if tied else tables)}
 
 
 def publish_adapter(model: torch.nn.Module, out: Path, *, base: PreTrainedModel | None = None) -> torch.nn.Module:

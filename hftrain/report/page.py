@@ -13,6 +13,7 @@ from hftrain.errors import ArtifactError
 from hftrain.report import sections_alignment as alignment
 from hftrain.report import sections_data as data
 from hftrain.report import sections_language as language
+from hftrain.report import sections_policy
 from hftrain.report import sections_results as results
 from hftrain.report.curation import curated
 from hftrain.report.lineage import lineage
@@ -21,6 +22,10 @@ from hftrain.report.numbers import duration, short_digest, size_in_bytes
 from hftrain.report.overview import header, what_moved
 from hftrain.report.parts import Options, all_numbers
 from hftrain.report.reading import Artifact, Run, read_run, state_key
+from hftrain.report.sections_distillation import distillation
+from hftrain.report.sections_ranking import LEAD as RANKING_LEAD
+from hftrain.report.sections_ranking import TITLE as RANKING_TITLE
+from hftrain.report.sections_ranking import ranked_by_people, ranking_key
 from hftrain.runtime import log
 
 NAME = "report.html"
@@ -82,11 +87,12 @@ SECTIONS = (
     ),
     Section(
         "policy",
-        "Reinforcement learning",
-        "The chat model tries answers and is moved towards those that the reward model scores higher, "
-        "while it is held near to where it began.",
-        alignment.policy,
+        "Policy",
+        "The chat model is moved towards answers that are preferred or rewarded, while it is held near to where it "
+        "began.",
+        sections_policy.policy,
     ),
+    Section("student", "Distillation", "A smaller model learns from the policy.", distillation),
     Section("evaluation", "Evaluation", "Every model of the run, side by side.", results.evaluation),
     Section(
         "export",
@@ -109,7 +115,7 @@ def render_report(run_dir: Path, options: Options = DEFAULTS) -> Path:
     if not run.folder.is_dir():
         raise ArtifactError(f"{run.folder}: is not there. The folder of a run is needed. Make its first stage.")
     path = run.folder / NAME
-    key = state_key(run, _code(), options)
+    key = state_key(run, _code(), options, ranking_key(run))
     if _key_of(path) == key:
         log.info("report: up to date (%s)", path)
         return path
@@ -148,6 +154,7 @@ def whole_page(run: Run, options: Options, key: str) -> str:
             _navigation(run),
             what_moved(run),
             *(_section(section, run[section.artifact], options) for section in SECTIONS),
+            _ranking(run),
             _whole("cost", "Cost", "What each stage took on this machine.", results.cost(run)),
             _whole("lineage", "Lineage", "What was made from what.", lineage(run)),
         ),
@@ -159,6 +166,12 @@ def whole_page(run: Run, options: Options, key: str) -> str:
         ),
     )
     return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
+
+
+def _ranking(run: Run) -> Markup | None:
+    """What people chose; nothing where nobody did."""
+    people = ranked_by_people(run)
+    return _whole("ranking", RANKING_TITLE, RANKING_LEAD, people) if people else None
 
 
 def _navigation(run: Run) -> Markup:

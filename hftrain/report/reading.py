@@ -20,6 +20,7 @@ KINDS = (
     "preferences",
     "reward",
     "policy",
+    "student",
     "export",
     "evaluation",
 )

@@ -59,8 +59,11 @@ def run(
         ArtifactError: The run has neither answers nor a chat model, or the database does not answer.
         DataError: The answers are not of their shape.
     """
+    if answers is None and not run_dir.is_dir():
+        raise ArtifactError(
+            f"{run_dir}: is not there. The folder of a run, or --answers FILE, is needed. Mend the path."
+        )
     store = RankingStore(database_url(run_dir, database), seed=seed)
-
     try:
         desk = Desk(store, find_items(run_dir, store, answers, asking))
         if export_path is not None:

@@ -9,6 +9,7 @@ from typing import TextIO
 
 import uvicorn
 from sqlalchemy import URL
+from starlette.types import ASGIApp
 
 from hftrain.errors import ArtifactError, ConfigError
 from hftrain.serving.database import sqlite_url
@@ -79,23 +80,26 @@ def serve(
         port = listening.getsockname()[1]
         guard = Guard(port=port, key=key, hosts=allowed_hosts(f"[{host}]" if ":" in host else host, hosts))
         app = ModelServer(served, store, keep_days=keep_days, guard=guard).app()
-        config = uvicorn.Config(
-            app,
-            http="h11",  # which limits the size of headers
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
-            timeout_graceful_shutdown=stop_seconds,
-            lifespan="on",
-        )
         shown = "\n".join(f"  {each.name:24} {each.engine.runtime:10} {each.source}" for each in served)
         kept = "nothing is kept" if store is None else f"kept {keep_days:g} days in {store.shown_url}"
         out.write(f"{shown}\nhttp://{host}:{port} (API: http://{host}:{port}/v1); {kept}. Ctrl-C ends it.\n")
         out.flush()
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(_config(app, stop_seconds)).run(sockets=[listening])
+
+
+def _config(app: ASGIApp, stop_seconds: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",  # which limits the size of headers
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=stop_seconds,
+        lifespan="on",
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -20,17 +20,18 @@ class GRPOStageConfig(GroupConfig):
 
     training: dict[str, Any] = field(
         default_factory=lambda: {
-            "max_steps": 24,
-            "per_device_train_batch_size": 64,
+            "max_steps": 96,
+            "per_device_train_batch_size": 16,
+            "steps_per_generation": 4,
             "num_generations": 8,
             "learning_rate": 3e-4,
             "lr_scheduler_type": "linear",
             "beta": 0.05,
-            "save_steps": 8,
+            "save_steps": 32,
         }
     )
-    """GRPOConfig, by TRL's names. A step writes per_device_train_batch_size answers a process, num_generations to a
-    prompt. ``reward_weights`` holds one weight for each of ``rewards``."""
+    """GRPOConfig, by TRL's names. Every steps_per_generation steps, that many times per_device_train_batch_size answers
+    are written a process, num_generations to a prompt. ``reward_weights``: one weight for each of ``rewards``."""
 
 
 @stage(makes="policy", reads=("chat", "reward", "corpus"), optional=("reward",), every_process=True)

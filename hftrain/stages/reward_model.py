@@ -38,7 +38,7 @@ class RewardModelConfig(StageConfig):
 
     training: dict[str, Any] = field(
         default_factory=lambda: {
-            "num_train_epochs": 4,
+            "num_train_epochs": 6,
             "learning_rate": 5e-4,
             "per_device_train_batch_size": 8,
             "train_sampling_strategy": "group_by_length",
@@ -56,8 +56,10 @@ class RewardModelConfig(StageConfig):
     """Refuse when more than this share of a split's pairs is too long."""
     use_margins: bool = False
     """Ask for a score difference of at least the judge's margin (Touvron et al. 2023, arXiv:2307.09288)."""
-    word_dropout: float = 0.15
-    """Share of a row's tokens left out, drawn anew at each step of training: against learning few pairs by heart."""
+    word_dropout: float = 0.1
+    """Share of the tokens left out, anew at each step of training, of those that one row of a pair alone has."""
+    shared_word_dropout: float = 0.9
+    """The same of those that both rows have, at most; 0 for both reads all. Against learning few pairs by heart."""
     start_from: Literal["chat", "base"] = "chat"
     """Whose body it starts with: the chat model's, or that of the base model which the chat model was made of."""
     adapter: dict[str, Any] = field(default_factory=dict)
@@ -73,15 +75,11 @@ class RewardModelConfig(StageConfig):
                 f"reward_model.max_row_tokens: {self.max_row_tokens}. 1 or more is needed. "
                 "Remove it to take the chat model's context."
             )
-        if not 0 <= self.max_dropped_share < 1:
-            found.append(
-                f"reward_model.max_dropped_share: {self.max_dropped_share}. "
-                "A share from 0 to below 1 is needed. Change it."
-            )
-        if not 0 <= self.word_dropout < 1:
-            found.append(
-                f"reward_model.word_dropout: {self.word_dropout}. A share from 0 to below 1 is needed. Change it."
-            )
+        for name in ("max_dropped_share", "word_dropout", "shared_word_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                found.append(
+                    f"reward_model.{name}: {getattr(self, name)}. A share from 0 to below 1 is needed. Change it."
+                )
         if self.ensemble < 1:
             found.append(f"reward_model.ensemble: {self.ensemble}. 1 or more is needed. Change it or remove it.")
         return found
@@ -128,7 +126,12 @@ def reward_model(config: RewardModelConfig, *, chat: Path, preferences: Path, ou
         ours = {"max_length": None, "remove_unused_columns": False}
         args = training_arguments(RewardConfig, config.training | ours, out, seed=seed + member, section="reward_model")
         model = trainable_reward_model(
-            start, tokenizer, adapter=config.adapter, word_dropout=config.word_dropout, seed=seed
+            start,
+            tokenizer,
+            adapter=config.adapter,
+            word_dropout=config.word_dropout,
+            shared_word_dropout=config.shared_word_dropout,
+            seed=seed,
         )
         columns = [*TRAINED, "margin"] if config.use_margins else list(TRAINED)
         return RewardTrainer(

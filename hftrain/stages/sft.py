@@ -54,7 +54,8 @@ class SFTStageConfig(StageConfig):
 
     adapter: dict[str, Any] = field(default_factory=dict)
     """peft's LoraConfig by its names, such as ``r: 8`` and ``use_dora: true``: a few added matrices are trained, merged
-    at the end, and kept alone in ``adapter/`` too. Empty: all weights are trained."""
+    at the end, and kept alone in ``adapter/`` too. The marks of turns are learned beside them, unless
+    ``trainable_token_indices`` or ``modules_to_save`` says what is. Empty: all weights are trained."""
 
     quantize_base: Literal["nf4", "int8"] | None = None
     """Round the base by bitsandbytes while an adapter is trained (QLoRA): less memory, slower. The adapter is merged
@@ -113,6 +114,11 @@ class SFTStageConfig(StageConfig):
                 "quantize_base: int8, with adapter.use_dora: true. peft 0.21 and bitsandbytes 0.50 lose the scales of "
                 "rounded weights together. Set quantize_base to nf4, or use_dora to false."
             )
+        if self.adapter and self.training.get("loss_type", "nll") != "nll":
+            found.append(
+                f"training.loss_type: {self.training['loss_type']}, with an adapter. TRL's other losses read the "
+                "output table past the rows of it that an adapter learns. Set it to nll, or remove it."
+            )
         if not 0 < self.abstain.share < 0.5:
             found.append(f"abstain.share: {self.abstain.share}. A share above 0 and below 0.5 is needed. Change it.")
         if not self.abstain.answer.strip():
@@ -141,7 +147,9 @@ def sft(config: SFTStageConfig, *, base: Path, corpus: Path, out: Path) -> None:
     from hftrain.training.callbacks import LookEvery
     from hftrain.training.loop import run_trainer
 
-    ours = {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
+    ours: dict[str, Any] = {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
+    if config.adapter:
+        ours["loss_type"] = "nll"
     args = training_arguments(SFTConfig, config.training | ours, out, seed=config.seed or 0, section="sft")
     tokenizer, model = load_tokenizer(base), load_causal_lm(base)
     limit = row_limit(model, config.max_row_tokens)
@@ -151,7 +159,7 @@ def sft(config: SFTStageConfig, *, base: Path, corpus: Path, out: Path) -> None:
     watch = AnswerWatch(config, tokenizer, corpus, learned, context=context_tokens(model) or limit)
     before = watch.score(model)
     trainer = SFTTrainer(
-        learner_of(config, base, model),
+        learner_of(config, base, model, tokenizer),
         args,
         data_collator=collator,
         train_dataset=rows,

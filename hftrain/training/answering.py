@@ -18,7 +18,7 @@ from hftrain.models.generation import Answer, answer_prompts
 from hftrain.models.loading import context_tokens, load_causal_lm, save_model
 from hftrain.models.scoring import score_answers, score_texts
 from hftrain.runtime import is_main_process, log
-from hftrain.tokens.chat import Messages, encode_prompt, prompt_of, that_fit
+from hftrain.tokens.chat import END_OF_TURN, START_OF_TURN, Messages, encode_prompt, prompt_of, that_fit
 from hftrain.tokens.lens import IGNORED, Row
 from hftrain.training.abstaining import declines, outcomes
 from hftrain.training.answer_packing import AnswerPacking, PackedCollator, check_packing, pack_answers
@@ -56,21 +56,28 @@ def checked_limit(context: int | None, given: int | None) -> int:
     return given if given is not None else int(context or 0)
 
 
-def learner_of(config: Any, base: Path, model: PreTrainedModel) -> torch.nn.Module:
+def learner_of(config: Any, base: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> torch.nn.Module:
     """What is trained of a base: the model itself, or an adapter beside it, which may be rounded.
+
+    With an adapter the marks of turns are learned too, unless it says itself what it learns of the tables: a base that
+    never saw them would never end an answer.
 
     Raises:
         ConfigError: peft or bitsandbytes cannot serve this model so.
     """
     if not config.adapter:
         return model
-    from hftrain.models.adapters import with_adapter  # peft takes a second to import
+    from hftrain.models.adapters import rows_of_tokens, with_adapter  # peft takes a second to import
 
     if config.quantize_base is not None:
         from hftrain.models.quantized_base import load_quantized_base
 
         model = load_quantized_base(base, config.quantize_base)
-    return with_adapter(model, config.adapter, section="sft")
+    settings = dict(config.adapter)
+    if not settings.keys() & {"trainable_token_indices", "modules_to_save"}:
+        marks = tokenizer.convert_tokens_to_ids([START_OF_TURN, END_OF_TURN])
+        settings["trainable_token_indices"] = rows_of_tokens(model, marks)
+    return with_adapter(model, settings, section="sft")
 
 
 def training_set(

@@ -5,8 +5,14 @@ from typing import Any
 import pytest
 import torch
 
-from hftrain.alignment.reward import new_reward_model, score_rows
-from hftrain.alignment.reward_training import averaged, leave_words_out, start_folder
+from hftrain.alignment.reward import new_reward_model, pad_rows, score_rows
+from hftrain.alignment.reward_training import (
+    averaged,
+    in_both,
+    leave_words_out,
+    start_folder,
+    trainable_reward_model,
+)
 from hftrain.artifacts import stage
 from hftrain.config import StageConfig
 from hftrain.errors import ArtifactError
@@ -16,34 +22,77 @@ from hftrain.tokens.chat import encode_conversation, load_tokenizer
 TALK = [{"role": "user", "content": "Where is the cat?"}, {"role": "assistant", "content": "On the mat, I think."}]
 
 
-def test_while_it_trains_a_model_reads_fewer_words_and_every_mark_of_a_turn(chat_dir: Path) -> None:
+def read_in_training(
+    chat_dir: Path, texts: tuple[str, str], **shares: float
+) -> tuple[list[list[int]], list[list[int]]]:
+    """The tokens of two conversations, and those that the model's body saw of them in one step of training."""
     tokenizer = load_tokenizer(chat_dir)
     model = new_reward_model(chat_dir, pad_token_id=tokenizer.pad_token_id, seed=1)
-    leave_words_out(model, tokenizer, 0.5)
+    leave_words_out(model, tokenizer, **shares)  # type: ignore[arg-type]
     seen: list[Any] = []
-    model.base_model.register_forward_pre_hook(lambda _, args, kwargs: seen.append((args, kwargs)), with_kwargs=True)
-    row = encode_conversation(tokenizer, TALK)[0]
-    ids = torch.tensor([row, [*row[:-4], tokenizer.eos_token_id, *[tokenizer.pad_token_id] * 3]])
-    mask = (ids != tokenizer.pad_token_id).long()
-
-    torch.manual_seed(0)
+    model.base_model.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append({"input_ids": args[0] if args else None} | kwargs), with_kwargs=True
+    )
+    rows = [encode_conversation(tokenizer, [TALK[0], {"role": "assistant", "content": text}])[0] for text in texts]
+    ids, mask = pad_rows(rows, tokenizer.pad_token_id)
     model.train()
+    torch.manual_seed(0)
     model(input_ids=ids, attention_mask=mask)
     model.eval()
     model(input_ids=ids, attention_mask=mask)
+    assert torch.equal(seen[1]["input_ids"], ids)  # who only asks for a score has all of it read
+    kept = seen[0]["attention_mask"].bool()
+    read = [row[stays].tolist() for row, stays in zip(seen[0]["input_ids"], kept, strict=True)]
+    return rows, read
 
-    args, kwargs = seen[0]
-    read = kwargs.get("input_ids", args[0] if args else None)
-    kept = kwargs["attention_mask"].bool()
+
+def is_part(words: list[int], row: list[int]) -> bool:
+    remaining = iter(row)
+    return all(token in remaining for token in words)
+
+
+def test_words_of_one_row_alone_are_left_out_and_marks_of_turns_stay(chat_dir: Path) -> None:
+    tokenizer = load_tokenizer(chat_dir)
+    rows, read = read_in_training(
+        chat_dir, ("On the mat, I think.", "xyz qqq JJJ WWW 7777"), share=0.5, shared_share=0.0
+    )
     marks = tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
-    for before, after, is_kept in zip(ids.tolist(), read.tolist(), kept.tolist(), strict=True):
-        words = [token for token, stays in zip(after, is_kept, strict=True) if stays]
-        assert [token for token in words if token in marks] == [token for token in before if token in marks]
+    for row, other, words in zip(rows, reversed(rows), read, strict=True):
+        assert is_part(words, row)
+        assert [token for token in words if token in marks] == [token for token in row if token in marks]
         assert words[-1] == tokenizer.eos_token_id
-        remaining = iter(before)
-        assert all(token in remaining for token in words)  # in their order
-        assert len(words) < sum(token != tokenizer.pad_token_id for token in before)
-    assert torch.equal(seen[1][1].get("input_ids", seen[1][0][0] if seen[1][0] else None), ids)
+        assert [token for token in words if token in other] == [token for token in row if token in other]
+        alone = [token for token in row if token not in other]
+        assert 0 < sum(token not in other for token in words) < len(alone)
+
+
+def test_words_that_both_rows_have_go_from_both_or_from_neither(chat_dir: Path) -> None:
+    rows, read = read_in_training(chat_dir, ("On the mat, I think.", "Is it on the mat?"), share=0.0, shared_share=0.9)
+    shared = set(rows[0]) & set(rows[1])
+    assert set(read[0]) & shared == set(read[1]) & shared < shared
+    assert all(is_part(words, row) for row, words in zip(rows, read, strict=True))
+    assert [token for token in read[0] if token not in shared] == [token for token in rows[0] if token not in shared]
+
+
+def test_what_both_rows_have_is_looked_for_anywhere_in_them() -> None:
+    ids = torch.tensor([[5, 6, 7], [8, 8, 9], [7, 5, 5], [1, 2, 9]])  # two chosen rows, then their rejected ones
+    assert in_both(ids).tolist() == [[True, False, True], [False, False, True], [True] * 3, [False, False, True]]
+
+
+def test_words_are_left_out_under_an_adapter_too(chat_dir: Path) -> None:
+    tokenizer = load_tokenizer(chat_dir)
+    adapter = {"r": 2, "target_modules": ["q_proj"]}
+    model = trainable_reward_model(
+        chat_dir, tokenizer, adapter=adapter, word_dropout=0.5, shared_word_dropout=0.9, seed=1
+    )
+    widths: list[int] = []
+    model.get_base_model().base_model.register_forward_pre_hook(
+        lambda _, args, kwargs: widths.append((args[0] if args else kwargs["input_ids"]).shape[1]), with_kwargs=True
+    )
+    ids = torch.tensor([encode_conversation(tokenizer, TALK)[0]] * 2)
+    for mode in (True, False):
+        model.train(mode)(input_ids=ids, attention_mask=torch.ones_like(ids))
+    assert widths[0] < widths[1] == ids.shape[1]
 
 
 def test_the_mean_of_two_models_has_the_mean_of_each_weight(chat_dir: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="has base/ and corpus/")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=400, help="of reading the facts")
+    parser.add_argument("--steps", type=int, default=60, help="of reading the facts")
     parser.add_argument("--share", type=float, default=0.18)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

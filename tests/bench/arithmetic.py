@@ -18,7 +18,7 @@ from typing import Any
 PHRASES = ("{a} + {b}?", "What is {a} plus {b}?", "Add {a} and {b}.", "How much are {a} and {b}?", "{a} plus {b} is?")
 CONFIGS = {"grpo": "GRPOStageConfig", "rloo": "RLOOStageConfig", "best_of_n": "BestOfNConfig"}
 GROUPS = {
-    "max_steps": 40, "per_device_train_batch_size": 64, "num_generations": 8, "learning_rate": 1e-3, "beta": 0.01,
+    "max_steps": 60, "per_device_train_batch_size": 64, "num_generations": 8, "learning_rate": 3e-4, "beta": 0.02,
 }  # fmt: skip
 TRAINING: dict[str, dict[str, Any]] = {"grpo": GROUPS, "rloo": GROUPS, "best_of_n": {"num_train_epochs": 3}}
 

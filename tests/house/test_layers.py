@@ -11,7 +11,12 @@ GROUND = {
 }  # fmt: skip
 COMMAND_LINE = {"hftrain.cli", "hftrain.commands"}
 """Starts what stands above it, when it is asked to."""
-OVER_STAGES = {"hftrain.stages.flow", "hftrain.stages.planning", "hftrain.stages.probing", "hftrain.stages.probing_policies"}
+OVER_STAGES = {
+    "hftrain.stages.flow",
+    "hftrain.stages.planning",
+    "hftrain.stages.probing",
+    "hftrain.stages.probing_policies",
+}
 DOORS = {
     "trl": ("hftrain.stages.",),
     "trl.experimental": ("hftrain.alignment.ppo",),
@@ -21,6 +26,9 @@ DOORS = {
     "gguf": ("hftrain.export.",),
     "xllamacpp": ("hftrain.export.", "hftrain.serving.engine_llama"),
     "torchao": ("hftrain.export.",),
+    "sqlalchemy": ("hftrain.serving.",),
+    "starlette": ("hftrain.serving.",),
+    "uvicorn": ("hftrain.serving.",),
 }
 
 

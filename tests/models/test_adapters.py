@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, Trainin
 
 from hftrain.errors import ConfigError
 from hftrain.files import digest_folder
-from hftrain.models.adapters import publish_adapter, trained_count, with_adapter
+from hftrain.models.adapters import publish_adapter, rows_of_tokens, trained_count, with_adapter
 from hftrain.models.continuing import load_base
 from hftrain.models.loading import new_causal_lm, new_masked_lm, parameter_count, save_model
 from hftrain.models.masks import with_mask_token
@@ -118,6 +118,27 @@ def test_gpt2_and_an_encoder_take_an_adapter(tokenizer_dir: Path, tmp_path: Path
         before = adapted.eval()(input_ids=ids).logits.detach()
         plain = publish_adapter(adapted, tmp_path / kind)
         assert torch.allclose(plain(input_ids=ids).logits, before, atol=1e-5)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_rows_of_tokens_that_a_base_never_saw_are_learned_in_both_tables(
+    tiny_model: Any, tmp_path: Path, tied: bool
+) -> None:
+    model, _ = tiny_model(tie_word_embeddings=tied)
+    tables = rows_of_tokens(model, [2, 3])
+    assert tables == ({"embed_tokens": [2, 3]} if tied else {"embed_tokens": [2, 3], "lm_head": [2, 3]})
+    before = model.get_output_embeddings().weight.detach().clone()
+    adapted = with_adapter(model, {"r": 2, "target_modules": ["q_proj"], "trainable_token_indices": tables})
+    ids = torch.tensor([[2, 5, 6, 3]])
+    optimizer = torch.optim.SGD([each for each in adapted.parameters() if each.requires_grad], lr=1.0)
+    adapted(input_ids=ids, labels=ids).loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        learned = adapted.eval()(input_ids=ids).logits
+        plain: Any = publish_adapter(adapted, tmp_path)
+        assert torch.allclose(plain(input_ids=ids).logits, learned, atol=1e-5)
+    changed = (plain.get_output_embeddings().weight != before).any(dim=1).nonzero().flatten().tolist()
+    assert changed == [2, 3]
 
 
 def test_what_peft_refuses_is_told(tiny_model: Any) -> None:

@@ -82,8 +82,8 @@ def test_an_adapter_is_published_merged_and_alone(base_dir: Path, corpus_dir: Pa
     given = config(adapter=ADAPTER, quantize_base="int8", training={"max_steps": 10})
     made = sft(given, base=base_dir, corpus=corpus_dir, out=tmp_path / "chat")
     summary = read_json(made / "summary.json")
-    # r (in + out) of 32 x 32 attention matrices four times, and of three 32 x 64 in the MLP
-    assert summary["trained_parameters"] == 4 * (4 * 64 + 3 * 96)
+    # r (in + out) of 32 x 32 attention matrices four times, and of three 32 x 64 in the MLP; two marks of turns
+    assert summary["trained_parameters"] == 4 * (4 * 64 + 3 * 96) + 2 * 32
     assert summary["heldout_answer_nats_after"] < summary["heldout_answer_nats_before"]
     assert (made / "adapter" / "adapter_model.safetensors").is_file()
     plain = AutoModelForCausalLM.from_pretrained(made)
@@ -139,6 +139,10 @@ def test_what_was_forgotten_of_held_out_documents_is_measured(chat: Path) -> Non
     [
         ({"quantize_base": "nf4"}, "quantize_base: nf4, but rounded weights cannot be trained"),
         ({"quantize_base": "int8", "adapter": {"use_dora": True}}, "quantize_base: int8, with adapter.use_dora: true"),
+        (
+            {"adapter": {"r": 8}, "training": {"loss_type": "chunked_nll"}},
+            "training.loss_type: chunked_nll, with an adapter",
+        ),
         ({"abstain": AbstainSettings(share=0.5)}, "abstain.share: 0.5"),
         ({"abstain": AbstainSettings(questions=("no/such.jsonl",))}, "abstain.questions: no/such.jsonl does not exist"),
         ({"mixture": MixtureSettings(bytes_per_token=3.0)}, "mixture.bytes_per_token: is set"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hftrain.errors import ConfigError
+from hftrain.errors import ArtifactError, ConfigError
 from hftrain.serving.ranking import run
 
 
@@ -42,6 +42,9 @@ def test_nothing_ranked_and_no_rater_are_refused(tmp_path: Path, answers_file: C
         ran(tmp_path / "run", answers=answers, export_path=tmp_path / "x")
     with pytest.raises(ConfigError, match="--rater NAME"):
         ran(tmp_path / "run", answers=answers, terminal=True)
+    with pytest.raises(ArtifactError, match="is not there"):
+        ran(tmp_path / "typo", agreement=True)
+    assert not (tmp_path / "typo").exists()
     assert "two raters must rank" in ran(tmp_path / "run", answers=answers, agreement=True)
     with pytest.raises(ConfigError, match="every address at once"):
         ran(tmp_path / "run", answers=answers, host="0.0.0.0", open_browser=False)

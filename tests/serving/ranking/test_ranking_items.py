@@ -93,7 +93,7 @@ def test_the_chat_model_is_asked_the_training_prompts_alike_each_time(
     assert {item.answered_by for item in found.items} == {digest}
     kept = sum(len(item.answers) for item in found.items)
     assert 0 < kept < 36 and found.left_out["unfinished_answers"] > 0
-    assert ask_for_items(tmp_path, seed=1, **asked) == found  # type: ignore[arg-type]
+    assert ask_for_items(tmp_path, asked, seed=1) == found
     with pytest.raises(ConfigError, match="2 to 9 answers"):
         ask_for_items(tmp_path, Asking(answers_per_prompt=10), seed=1)
     with pytest.raises(ArtifactError, match="no finished artifact"):

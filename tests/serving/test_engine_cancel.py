@@ -1,0 +1,66 @@
+"""What nobody waits for any more is not computed."""
+
+import asyncio
+import time
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hftrain.serving.engine import Engine, Question
+from hftrain.serving.engine_llama import LlamaEngine
+from hftrain.serving.engine_torch import Draws, TorchEngine
+from hftrain.tokens.chat import load_tokenizer
+
+LONG = Question(messages=({"role": "user", "content": "Hello!"},), temperature=1.0, seed=0)
+
+
+def leave_after_two_pieces(engine: Engine) -> None:
+    async def ask() -> None:
+        async with aclosing(engine.answer(engine.prepare(LONG))) as pieces:
+            await anext(pieces)
+            await anext(pieces)
+        await asyncio.sleep(0.5)
+        await engine.close()
+
+    asyncio.run(ask())
+
+
+def test_torch_draws_no_more_tokens_for_a_client_that_left(speaking_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    draw = Draws.draw
+
+    def counted(draws: Draws, logits_V: torch.Tensor) -> int:
+        drawn.append(1)
+        time.sleep(0.01)
+        return max(4, draw(draws, logits_V))  # no end of turn
+
+    monkeypatch.setattr(Draws, "draw", counted)
+    engine = TorchEngine(speaking_run / "policy")
+    leave_after_two_pieces(engine)
+    assert 2 <= len(drawn) < 30
+    assert engine._router.waiting == {}
+
+
+class EndlessServer:
+    """llama.cpp's server as the engine sees it, that writes until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.chunks, self.was_stopped = 0, False
+
+    def handle_completions(self, request: dict[str, Any], take: Any) -> None:
+        while self.chunks < 1000 and not self.was_stopped:
+            time.sleep(0.005)
+            self.chunks += 1
+            self.was_stopped = take({"choices": [{"text": "on ", "finish_reason": None}]})
+
+
+def test_llama_is_told_to_stop_for_a_client_that_left(speaking_run: Path) -> None:
+    file = speaking_run / "export" / "gguf-f16" / "model.gguf"
+    engine = LlamaEngine(file, load_tokenizer(speaking_run / "policy"), 128)
+    engine._server = server = EndlessServer()
+    leave_after_two_pieces(engine)
+    assert server.was_stopped
+    assert server.chunks < 50
