@@ -1,4 +1,4 @@
-"""Ask every model of the run the same: corpus/ + base/ + chat/ + reward/ + policy/ -> evaluation/."""
+"""Ask every model of the run the same: corpus/ + base/ + chat/ + reward/ + policy/ + ... -> evaluation/."""
 
 from pathlib import Path
 
@@ -15,6 +15,8 @@ def run(config: EvaluateModelConfig, run_dir: Path) -> Path:
         chat=run_dir / "chat",
         reward=run_dir / "reward",
         policy=run_dir / "policy",
+        student=run_dir / "student",
+        export=run_dir / "export",
         out=run_dir / "evaluation",
     )
 

@@ -30,7 +30,7 @@ UNCOUNTED = {"include_num_input_tokens_seen": "no"}
 """Prompts reach upstream's counter as text, which it warns of at each step."""
 
 
-class OnPolicyDistillation(DistillationTrainer):  # type: ignore[misc]
+class OnPolicyDistillation(DistillationTrainer):
     """TRL's trainer: exact tokens, exact resume, and a log that says nothing of the clock."""
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -47,7 +47,7 @@ class OnPolicyDistillation(DistillationTrainer):  # type: ignore[misc]
         return _by_epoch(self, super()._get_train_sampler(dataset))
 
 
-class CrossTokenizerDistillation(GOLDTrainer):  # type: ignore[misc]
+class CrossTokenizerDistillation(GOLDTrainer):
     """TRL's trainer, which goes on exactly where it was killed."""
 
     def _get_train_sampler(self, dataset: Any = None) -> ByEpoch:

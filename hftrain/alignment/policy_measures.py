@@ -108,8 +108,18 @@ def publish_policy(
 def _mean_score(
     name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, config: PolicyConfig, prompts: Prompts
 ) -> float:
-    """The mean score of a model's likeliest answers to the held-out prompts."""
-    asked = prompts.heldout_messages
-    made = answer_prompts(model, tokenizer, asked, new_tokens=config.new_tokens, temperature=0, seed=0)
-    scores = load_reward_function(name)(asked, [answers[0].text for answers in made], prompts.heldout_references)
+    """The mean score of a model's answers to the held-out prompts, sampled as in training."""
+    made = answer_prompts(
+        model,
+        tokenizer,
+        prompts.heldout_messages,
+        answers_per_prompt=config.heldout_answers,
+        new_tokens=config.new_tokens,
+        temperature=config.sampling_temperature,
+        seed=config.seed or 0,
+    )
+    each = [(place, answer.text) for place, answers in enumerate(made) for answer in answers]
+    asked = [prompts.heldout_messages[place] for place, _ in each]
+    known = [prompts.heldout_references[place] for place, _ in each]
+    scores = load_reward_function(name)(asked, [text for _, text in each], known)
     return sum(scores) / len(scores)

@@ -15,6 +15,7 @@ from hftrain.alignment.ppo_reward import FunctionReward
 from hftrain.alignment.prompts import Prompts
 from hftrain.alignment.reward import load_reward_model
 from hftrain.alignment.reward_functions import load_reward_function
+from hftrain.artifacts import SCRATCH
 from hftrain.errors import DataError
 from hftrain.models.loading import load_causal_lm
 from hftrain.models.training_step import lighten
@@ -75,13 +76,13 @@ def ppo_run(
     ask = greedy_answers(tokenizer, prompts.heldout_messages[:SHOWN_PROMPTS], new_tokens=config.new_tokens)
     keep = KeepBest(
         ask,
-        out / "scratch" / "best",
+        out / SCRATCH / "best",
         [prompts.heldout[place] for place in choice],
         answers_per_prompt=config.heldout_answers,
         seed=seed,
         function_reward=chosen_by,
     )
-    look = LookEvery(keep if choice else ask, every_steps=config.look_every_updates, scratch=out / "scratch")
+    look = LookEvery(keep if choice else ask, every_steps=config.look_every_updates, scratch=out / SCRATCH)
     trainer = ppo_trainer(
         ppo_arguments(config.training, out, new_tokens=config.new_tokens, seed=seed),
         chat,

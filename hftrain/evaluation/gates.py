@@ -1,6 +1,7 @@
 """Gates: bounds on scores. A model that breaks one is not to be promoted, and the flow ends there."""
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from hftrain.files import read_json
 from hftrain.upstream import suggest
 
 GATES_FILE = "gates.json"
+NOWHERE = Path(os.devnull)
+"""Stands for an input that is not there: nothing lies below it."""
 ROUNDING = 1e-9
 """By so much a value may miss its bound: sums of decimals do."""
 
@@ -114,13 +117,21 @@ def check(evaluation: Path) -> None:
         )
 
 
-def gated(stage: Callable[..., Path]) -> Callable[..., Path]:
-    """A stage that makes an evaluation, and then ends the flow if a gate in it is broken, each time it is asked."""
+def gated(*, may_lack: Sequence[str] = ()) -> Callable[[Callable[..., Path]], Callable[..., Path]]:
+    """For a stage that makes an evaluation: end the flow if a gate in it is broken, each time it is asked.
 
-    @functools.wraps(stage)
-    def run(*given: Any, **named: Any) -> Path:
-        folder = stage(*given, **named)
-        check(folder)
-        return folder
+    Args:
+        may_lack: Inputs that the stage can do without; not given, or None, they count as not there.
+    """
 
-    return run
+    def decorate(stage: Callable[..., Path]) -> Callable[..., Path]:
+        @functools.wraps(stage)
+        def run(*given: Any, **named: Any) -> Path:
+            lacking = {name: NOWHERE for name in may_lack if named.get(name) is None}
+            folder = stage(*given, **{**named, **lacking})
+            check(folder)
+            return folder
+
+        return run
+
+    return decorate

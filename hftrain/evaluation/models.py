@@ -13,6 +13,11 @@ from hftrain.models.loading import load_causal_lm
 from hftrain.tokens.chat import load_tokenizer
 
 
+PLAIN = "safetensors"
+"""The exported format whose tokenizer stands for all: a GGUF file holds its own in a form of its own."""
+TOKENIZER = "tokenizer.json"
+
+
 def each_model(folders: Mapping[str, Path]) -> Iterator[Asked]:
     """Open each model in turn; one at a time is in memory.
 
@@ -20,13 +25,8 @@ def each_model(folders: Mapping[str, Path]) -> Iterator[Asked]:
         ArtifactError: A folder holds no model that can be asked.
     """
     for name, folder in folders.items():
-        yield asked_of(name, folder, load(folder), load_tokenizer(folder))
-
-
-def models_of(*, export: Path | None, **folders: Path | None) -> dict[str, Path]:
-    """The models that are there, by name, those of an export after the others."""
-    named = {name: folder for name, folder in folders.items() if folder is not None}
-    return named | (exported(export) if export is not None else {})
+        words = folder if (folder / TOKENIZER).is_file() else folder.with_name(PLAIN)
+        yield asked_of(name, words, load(folder), load_tokenizer(words))
 
 
 def exported(export: Path) -> dict[str, Path]:
@@ -34,7 +34,7 @@ def exported(export: Path) -> dict[str, Path]:
     return {
         f"export {folder.name}": folder
         for folder in sorted(path for path in export.iterdir() if path.is_dir())
-        if folder.name != "safetensors" and (folder / "tokenizer.json").is_file() and _opens(folder)
+        if folder.name != PLAIN and _opens(folder)
     }
 
 

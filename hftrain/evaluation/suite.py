@@ -53,6 +53,11 @@ class Suite:
             corpus=corpus,
         )
 
+    @property
+    def asks(self) -> bool:
+        """Whether any test beside held-out text is named."""
+        return bool(self.benchmarks or self.settings.safety.files() or self.settings.bias.files())
+
     def ask(self, asked: Asked, heldout: Sequence[Measured] = ()) -> None:
         """Ask one model everything, and keep what it gave beside what was measured on held-out text."""
         found = [(HELDOUT, made) for made in heldout]

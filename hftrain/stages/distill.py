@@ -125,7 +125,7 @@ class DistillConfig(StageConfig):
     """Muon's. Not set: pretraining's."""
 
     training: dict[str, Any] = field(default_factory=dict)
-    """TrainingArguments by transformers' names, over what is derived from the student's size; 1,000 steps."""
+    """TrainingArguments by transformers' names, over what is derived from the student's size; 1,500 steps."""
 
     max_minutes: float | None = None
     """Time for all but TRL's part, everything counted. Not set: as many steps as ``training`` says."""
@@ -195,6 +195,11 @@ class DistillConfig(StageConfig):
                     f"{name}: is set, but the base is a student that is there already. One of them is needed. Remove "
                     f"{name}, or base."
                 )
+        if self.method == "text" and self.conversation_share == 0:
+            found.append(
+                "conversation_share: 0, but what the teacher writes shares its rows with conversations. More than 0 is "
+                "needed. Raise it, or take another method."
+            )
         if self.max_minutes is not None:
             found += [
                 f"training.{name}: is set, but max_minutes plans the steps and the learning rate. One of them is "

@@ -24,13 +24,17 @@ class DPOStageConfig(PairsConfig):
         default_factory=lambda: {
             "num_train_epochs": 1,
             "per_device_train_batch_size": 16,
-            "learning_rate": 1e-4,
+            "learning_rate": 2e-4,
             "lr_scheduler_type": "linear",
             "warmup_steps": 0.1,
             "beta": 0.1,
+            "loss_type": ["sigmoid", "sft"],
+            "loss_weights": [1.0, 0.2],
         }
     )
-    """DPOConfig, by TRL's names. ``beta`` prices the distance from the chat model: lower goes further."""
+    """DPOConfig, by TRL's names. ``beta`` prices the distance from the chat model: lower goes further. The ``sft`` part
+    keeps the preferred answers themselves likely: by DPO's loss alone both answers of a pair grow unlikely, and with
+    them the end of turn. Source: Pang et al. 2024, arXiv:2404.19733."""
 
 
 @stage(makes="policy", reads=("chat", "preferences", "corpus"), every_process=True)

@@ -39,8 +39,12 @@ class EvaluateModelConfig(StageConfig, settings.Asked):
         return settings.problems_of(self)
 
 
-@gates.gated
-@stage(makes="evaluation", reads=("corpus", "base", "chat", "reward", "policy"))
+@gates.gated(may_lack=("student", "export"))
+@stage(
+    makes="evaluation",
+    reads=("corpus", "base", "chat", "reward", "policy", "student", "export"),
+    optional=("student", "export"),
+)
 def evaluate_model(
     config: EvaluateModelConfig,
     *,
@@ -49,12 +53,15 @@ def evaluate_model(
     chat: Path,
     reward: Path,
     policy: Path,
+    student: Path | None,
+    export: Path | None,
     out: Path,
-    student: Path | None = None,
-    export: Path | None = None,
 ) -> None:
-    """Ask each model the same: held-out text and answers, fixed prompts, benchmarks, safety, bias; hold the gates."""
-    from hftrain.evaluation.models import each_model, models_of
+    """Ask each model the same: held-out text and answers, fixed prompts, benchmarks, safety, bias; hold the gates.
+
+    Exported formats are asked what is named by a file; their held-out text is measured where they are made.
+    """
+    from hftrain.evaluation.models import each_model, exported
     from hftrain.evaluation.questions import Questions
     from hftrain.evaluation.suite import Suite, say
 
@@ -68,10 +75,13 @@ def evaluate_model(
         prompts=config.sample_prompts,
     )
     numbers, samples = {}, {}
-    for asked in each_model(models_of(base=base, chat=chat, policy=policy, student=student, export=export)):
+    folders = {"base": base, "chat": chat, "policy": policy} | ({} if student is None else {"student": student})
+    for asked in each_model(folders):
         answered = questions.ask(asked)
         numbers[asked.name], samples[asked.name] = answered.numbers, answered.samples
         suite.ask(asked, answered.measured)
+    for asked in each_model(exported(export)) if export is not None and suite.asks else ():
+        suite.ask(asked)
     account = suite.account()
     say(account)
     judged = gates.judge(config.gates, account["scores"])

@@ -170,9 +170,9 @@ class Probe:
         training = few_steps(given.training) | {"learning_rate": 1e-12}
         config = dataclasses.replace(given, training=training, look_every_steps=STEPS)
         ran = Ran(sft.sft(config, base=self.at("pretrain"), corpus=self.at("curate"), out=self.at("sft")))
-        talks = ran.summary["train_conversations"]
-        steps = steps_of(given.training, talks)
-        return training_line(ran, "sft", steps, given.look_every_steps, f"{batch_of(given.training)} conversations")
+        rows = ran.summary.get("packing", {}).get("rows", ran.summary["train_conversations"])
+        steps = steps_of(given.training, rows)
+        return training_line(ran, "sft", steps, given.look_every_steps, f"{batch_of(given.training)} rows")
 
     def collect_preferences(self) -> Line:
         """Ask a few prompts; write pairs of the corpus's own answers for what follows."""

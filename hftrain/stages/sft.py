@@ -158,8 +158,10 @@ def sft(config: SFTStageConfig, *, base: Path, corpus: Path, out: Path) -> None:
     rows, collator, packing = training_set(config, model, learned.rows, tokenizer.pad_token_id, max_row_tokens=limit)
     watch = AnswerWatch(config, tokenizer, corpus, learned, context=context_tokens(model) or limit)
     before = watch.score(model)
+    learner = learner_of(config, base, model, tokenizer)
+    del model  # beside a rounded base it would take the memory that was saved
     trainer = SFTTrainer(
-        learner_of(config, base, model, tokenizer),
+        learner,
         args,
         data_collator=collator,
         train_dataset=rows,

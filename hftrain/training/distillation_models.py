@@ -27,7 +27,7 @@ from hftrain.training.rows import check_document_masking
 from hftrain.training.time_budget import WITHOUT_END_STEPS
 
 USUAL_SIZE = "nano"
-USUAL_STEPS = 1000
+USUAL_STEPS = 1500
 LONGEST_ROW_TOKENS = 1024
 WARMUP_STEPS = 20
 """Where the clock decides how many steps there are."""
@@ -71,6 +71,12 @@ def begin(config: Any, policy: Path, tokenizer: Path, corpus: Path, out: Path, *
         teacher, teacher_tokenizer = load_base(config.teacher)
     with _named_distill():
         student, vocabulary, row_tokens = _student(config, tokenizer, teacher)
+    context = context_tokens(teacher)
+    if context is not None and row_tokens > context:
+        raise ConfigError(
+            f"distill.row_tokens: {row_tokens}, but the teacher's context is {context}. Rows that it can read are "
+            "needed. Lower it."
+        )
     same = teacher_tokenizer.get_vocab() == vocabulary.get_vocab()
     _check_tokens(config, teacher, student, same=same)
     starts = _starts(config, teacher, student, same=same)

@@ -26,6 +26,9 @@ from transformers import PreTrainedModel
 STARTABLE_TYPES = frozenset({"llama", "qwen3"})
 """Model types whose parts are named and shaped as they are taken here."""
 
+LAYER_ROWS = 4
+"""Rows that say which layers matter: the teacher reads them again for each choice."""
+
 NO_LARGER = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
 THE_SAME = ("model_type", "head_dim", "vocab_size", "hidden_act", "rope_parameters")
 
@@ -76,7 +79,7 @@ def start_from_teacher(teacher: PreTrainedModel, student: PreTrainedModel, input
     """
     teacher.eval()
     source: Any = teacher
-    layers = _layers_that_matter(teacher, input_ids, student.config.num_hidden_layers)
+    layers = _layers_that_matter(teacher, input_ids[:LAYER_ROWS], student.config.num_hidden_layers)
     with _only_layers(teacher, layers):
         seen = _activations(teacher, input_ids)
     turn_DK, kept = _directions(seen, len(layers), student.config.hidden_size)

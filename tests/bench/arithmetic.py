@@ -4,7 +4,7 @@
 
 Sums of two digits are asked for in five phrases; a fifth of the questions is held out. SFT is stopped early, so that
 the chat model is often wrong; then ``final_number`` is the one reward, no reward model, no preference. The table holds
-the share of held-out questions whose likeliest answer is right, before and after, and the divergence in nats.
+the share of right answers to held-out questions, sampled as in training, before and after, and the divergence in nats.
 """
 
 import argparse
@@ -18,7 +18,8 @@ from typing import Any
 PHRASES = ("{a} + {b}?", "What is {a} plus {b}?", "Add {a} and {b}.", "How much are {a} and {b}?", "{a} plus {b} is?")
 CONFIGS = {"grpo": "GRPOStageConfig", "rloo": "RLOOStageConfig", "best_of_n": "BestOfNConfig"}
 GROUPS = {
-    "max_steps": 60, "per_device_train_batch_size": 64, "num_generations": 8, "learning_rate": 3e-4, "beta": 0.02,
+    "max_steps": 320, "per_device_train_batch_size": 16, "steps_per_generation": 4, "num_generations": 8,
+    "learning_rate": 1e-3, "beta": 0.005,
 }  # fmt: skip
 TRAINING: dict[str, dict[str, Any]] = {"grpo": GROUPS, "rloo": GROUPS, "best_of_n": {"num_train_epochs": 3}}
 
@@ -28,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--methods", default="grpo,rloo,best_of_n")
-    parser.add_argument("--sft-steps", type=int, default=400)
+    parser.add_argument("--sft-steps", type=int, default=150)
     given = parser.parse_args()
     print("seed  method      right before  right after     KL  ended  tokens  CPU s")
     for seed in map(int, given.seeds.split(",")):

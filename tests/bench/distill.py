@@ -3,28 +3,34 @@
     python tests/bench/distill.py runs/tiny-1 runs/tiny-2 runs/tiny-3 --minutes 1
 
 Four students of each run: alone; with the teacher's weights to begin with; with its logits on answers; with both, which
-is the default. They are trained one after the other, in another order for each run, each in a folder of its own, so
-that each encodes the corpus for itself. What they know is measured afterwards, on held-out documents and answers.
+is the default. They are trained one after the other, in another order for each run; the corpus is encoded before,
+as pretraining has done in a run. What they know is measured afterwards, on held-out documents and answers.
+On a machine that others use too, ``--clock processor`` (with OMP_NUM_THREADS=1) gives each student the same seconds of
+a core, whoever has the rest: the same as time on a machine of one core that does nothing else.
 """
 
 import argparse
 import math
 import os
-import shutil
 import statistics
 import tempfile
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import hftrain.alignment.distillation_parts  # noqa: F401  (imports cost seconds: none of them falls on the first student)
-from hftrain.artifacts import read_json, read_manifest
+from hftrain.artifacts import read_json
 from hftrain.corpus.splits import conversations_of, take_bytes, texts_of
 from hftrain.models.generation import answer_prompts
 from hftrain.models.loading import load_causal_lm
 from hftrain.models.scoring import score_answers, score_texts
+from hftrain.stages import distill as stage
 from hftrain.stages.distill import DistillConfig, TargetSettings, distill
 from hftrain.tokens.chat import load_tokenizer, prompt_of, that_fit
+from hftrain.tokens.encoded_corpus import encoded_corpus
+from hftrain.training import distillation, time_budget
 
 ARMS = {
     "alone": (False, 0.0),
@@ -39,22 +45,28 @@ T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
 def main() -> None:
     options = _options()
+    clock = time.process_time if options.clock == "processor" else time.monotonic
+    for module in (stage, distillation, time_budget):
+        vars(module)["time"] = SimpleNamespace(monotonic=clock)
     found: dict[str, list[list[float]]] = {name: [] for name in [*options.arms, "teacher"]}
     for place, run in enumerate(options.runs):
         names = options.arms[place % len(options.arms) :] + options.arms[: place % len(options.arms)]
         teacher = run / options.teacher
         found["teacher"].append(measured(teacher, run))
-        for name in names:
-            with tempfile.TemporaryDirectory() as folder:
-                made = train(name, run, teacher, options.minutes, Path(folder) / "student", seed=place + 1)
-                steps = read_json(made / "summary.json")["steps"]
-                seconds = read_manifest(made)["seconds"]
+        with tempfile.TemporaryDirectory() as folder:
+            cache = Path(folder) / "cache"
+            encoded_corpus(
+                run / "corpus", load_tokenizer(run / "tokenizer"), cache / "new", cache=cache, shuffled_by=0,
+                token_limit=None,
+            )  # fmt: skip
+            for name in names:
+                began = clock()
+                made = train(name, run, teacher, options.minutes, Path(folder) / name, seed=place + 1)
+                seconds, steps = clock() - began, read_json(made / "summary.json")["steps"]
                 found[name].append(measured(made, run))
-                shutil.rmtree(folder, ignore_errors=True)
-                Path(folder).mkdir(exist_ok=True)
-            load = os.getloadavg()[0]
-            shown = "  ".join(f"{each} {value:.4f}" for each, value in zip(NUMBERS, found[name][-1], strict=True))
-            print(f"{run.name:10} {name:8} {steps:5} steps {seconds:5.0f} s  {shown}  load {load:.1f}", flush=True)
+                shown = "  ".join(f"{each} {value:.4f}" for each, value in zip(NUMBERS, found[name][-1], strict=True))
+                load = os.getloadavg()[0]
+                print(f"{run.name:8} {name:8} {steps:5} steps {seconds:4.0f} s  {shown}  load {load:.1f}", flush=True)
     _table(found, options.runs)
 
 
@@ -107,6 +119,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="finished runs")
     parser.add_argument("--minutes", type=float, default=1.0, help="for each student")
+    parser.add_argument("--clock", choices=["wall", "processor"], default="wall")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--teacher", default="policy", help="the artifact of each run that teaches")
     return parser.parse_args()

@@ -78,23 +78,21 @@ async def ask(client: httpx2.AsyncClient, model: str, prompt: str, load: Load) -
             if not line.startswith("data: ") or line.endswith("[DONE]"):
                 continue
             choices = json.loads(line[6:]).get("choices")
-            if not choices:
-                continue
-            piece = choices[0]["delta"].get("content") or ""
+            piece = choices[0]["delta"].get("content") or "" if choices else ""
             if piece and not text:
                 load.first_seconds.append(time.monotonic() - began)
             text += piece
             load.tokens += bool(piece)
-            ended = ended or choices[0].get("finish_reason") is not None
-    if not ended:
-        raise httpx2.RemoteProtocolError("no end")
-    return text
+            ended = ended or bool(choices and choices[0].get("finish_reason"))
+    if ended:
+        return text
+    raise httpx2.RemoteProtocolError("no end")
 
 
 async def press(url: str, model: str, clients: int, seconds: float) -> tuple[Load, float, float]:
     """All clients for a while; the load, how long it took, and tokens a second of one client alone."""
-    timeout, limits = httpx2.Timeout(600.0), httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx2.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False) as client:
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    async with httpx2.AsyncClient(base_url=url, timeout=600.0, limits=limits, trust_env=False) as client:
         alone = Load()
         await ask(client, model, PROMPTS[0], alone)
         alone, began = Load(), time.monotonic()
@@ -109,16 +107,23 @@ async def press(url: str, model: str, clients: int, seconds: float) -> tuple[Loa
                 turn += 1
                 try:
                     text = await ask(client, model, prompt, load)
+                    load.right += text == expected[prompt]
+                    load.wrong += [f"{prompt} {text!r}, alone {expected[prompt]!r}"] * (text != expected[prompt])
                 except httpx2.HTTPError as problem:
                     load.lost.append(repr(problem))
-                    continue
-                if text == expected[prompt]:
-                    load.right += 1
-                else:
-                    load.wrong.append(f"{prompt} {text!r}, alone {expected[prompt]!r}")
 
         await asyncio.gather(*(one(number) for number in range(clients)))
         return load, time.monotonic() - began, rate_alone
+
+
+def starts(url: str, server: subprocess.Popen[bytes]) -> bool:
+    """Whether the server answers before it ends."""
+    while server.poll() is None:
+        try:
+            return httpx2.get(f"{url}/health", timeout=5, trust_env=False).is_success
+        except httpx2.HTTPError:
+            time.sleep(0.5)
+    return False
 
 
 def measure(name: str, command: list[str], port: int, model: str, clients: int, seconds: float) -> None:
@@ -126,16 +131,9 @@ def measure(name: str, command: list[str], port: int, model: str, clients: int, 
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url, process = f"http://127.0.0.1:{port}", psutil.Process(server.pid)
     try:
-        until = time.monotonic() + 180
-        while True:
-            try:
-                httpx2.get(f"{url}/health", timeout=5, trust_env=False)
-                break
-            except httpx2.HTTPError:
-                if time.monotonic() > until or server.poll() is not None:
-                    print(f"{name:14} did not start")
-                    return
-                time.sleep(0.5)
+        if not starts(url, server):
+            print(f"{name:14} did not start")
+            return
         before = process.memory_info().rss
         asyncio.run(press(url, model, min(clients, 8), 2))
         warm = process.memory_info().rss
@@ -151,7 +149,7 @@ def measure(name: str, command: list[str], port: int, model: str, clients: int, 
             + " → ".join(f"{value:.0f}" for value in rss)
         )
         for each in [*load.wrong[:2], *load.lost[:2]]:
-            print("   ", each[:200])
+            print(f"    {each[:200]}")
     finally:
         server.terminate()
         server.wait(60)
@@ -193,6 +191,7 @@ def main() -> None:
             folder, port = str((options.run / name).resolve()), port + 100
             program = str(Path(sys.executable).with_name("transformers"))
             command = [program, "serve", folder, "--device", "cpu", "--continuous-batching", "--port", str(port)]
+            command += ["--cb-num-blocks", "80", "--cb-max-batch-tokens", "512"]  # else most of the memory is its cache
             measure("transformers", command, port, folder, options.clients, options.seconds)
 
 

@@ -35,11 +35,11 @@ def test_of_a_bad_deed_the_stereotyped_answer_is_biased_of_a_good_one_the_other(
 
 
 def test_bias_scores_by_hand() -> None:
-    # accuracy 0.5; of 0.8 that name someone 0.6 are biased: 2 * 0.75 - 1 = 0.5
-    means = numpy.array([[0.5, 0.6, 0.8], [1.0, 0.0, 0.0]])
+    # accuracy 0.25; of 0.8 that name someone 0.6 are biased: 2 * 0.75 - 1 = 0.5
+    means = numpy.array([[0.25, 0.6, 0.8], [1.0, 0.0, 0.0]])
 
     assert bias_in_disambiguated(means) == pytest.approx([0.5, 0.0])
-    assert bias_in_ambiguous(means) == pytest.approx([0.25, 0.0])
+    assert bias_in_ambiguous(means) == pytest.approx([0.375, 0.0])
 
 
 def test_the_gap_is_between_group_means() -> None:

@@ -64,7 +64,7 @@ def test_nothing_is_worse_where_neither_way_is_better() -> None:
 def test_a_broken_gate_ends_the_flow_each_time_and_leaves_the_evaluation(tmp_path: Path) -> None:
     judged = judge([Gate(test="quiz", measure="x", at_least=0.9), Gate(test="heldout", measure="x", at_most=2)], SCORES)
     write_json(tmp_path / "gates.json", {"gates": [gate.row() for gate in judged]})
-    stage = gated(lambda: tmp_path)
+    stage = gated()(lambda: tmp_path)
 
     for _ in range(2):
         with pytest.raises(GateError, match=r"1 gate is broken.\n  policy: quiz x is 0.6; at least 0.9 is needed"):
@@ -74,4 +74,16 @@ def test_a_broken_gate_ends_the_flow_each_time_and_leaves_the_evaluation(tmp_pat
 
 def test_no_gates_break_nothing(tmp_path: Path) -> None:
     check(tmp_path)
-    assert gated(lambda: tmp_path)() == tmp_path
+    assert gated()(lambda: tmp_path)() == tmp_path
+
+
+def test_an_input_that_may_lack_counts_as_not_there(tmp_path: Path) -> None:
+    seen: dict[str, Path] = {}
+
+    def stage(**inputs: Path) -> Path:
+        seen.update(inputs)
+        return tmp_path
+
+    gated(may_lack=("student", "export"))(stage)(student=tmp_path, export=None)
+
+    assert seen["student"] == tmp_path and not (seen["export"] / "manifest.json").exists()

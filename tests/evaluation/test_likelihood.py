@@ -7,6 +7,7 @@ import torch
 from hftrain.errors import DataError
 from hftrain.evaluation import likelihood
 from hftrain.evaluation.likelihood import plan_requests, score_plan, score_requests
+from hftrain.evaluation.token_trees import rows_of
 
 GROUPS = [
     [("The cat sat on the", " mat and looked at the red ball."), ("The cat sat on the", " dog.")],
@@ -51,6 +52,19 @@ def gpt2(tiny_model: Callable[..., tuple[Any, Any]], shape: dict[str, Any]) -> t
     _, tokenizer = tiny_model()
     torch.manual_seed(1)
     return new_causal_lm(shape, tokenizer, context_tokens=128), tokenizer
+
+
+def test_alternatives_that_share_a_row_get_what_they_get_alone(tiny_model: Callable[..., tuple[Any, Any]]) -> None:
+    model, tokenizer = tiny_model()
+    for parameter in model.parameters():  # else attention is nearly even, and a wrong place or mask hardly shows
+        parameter.data *= 6
+    context = "The sun was warm. The children played in the garden."
+    group = [(context, " The cat sat on the mat."), (context, " My name is Ann, thank you."), (context, " Hello!")]
+    plan = plan_requests(tokenizer, [group], context_tokens=128)
+
+    assert len(rows_of(plan.groups, branching=True)) == 1 and likelihood.takes_trees(model, plan)
+    for one, request in zip(score_plan(model, plan)[0], group, strict=True):
+        assert one.nats == pytest.approx(directly(model, tokenizer, *request)[0], abs=1e-2)
 
 
 def test_spaces_at_the_end_of_a_context_go_to_its_continuation(tiny_model: Callable[..., tuple[Any, Any]]) -> None:

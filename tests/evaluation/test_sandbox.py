@@ -59,6 +59,11 @@ def test_it_is_stopped(attack: str) -> None:
     os.kill(os.getpid(), 0)  # who asked is still there
 
 
+@pytest.mark.parametrize("attack", ["ten gigabytes", "growing"])
+def test_memory_ends_before_time_does(attack: str) -> None:
+    assert run_program(ATTACKS[attack], Limits(seconds=20, memory_bytes=2**28)).reason.startswith("MemoryError")
+
+
 @pytest.mark.parametrize(
     "program",
     [

@@ -90,8 +90,14 @@ def run_policy(policy_run: Path) -> Callable[..., Path]:
     small = {
         "dpo": ("DPOStageConfig", {"per_device_train_batch_size": 4}),
         "kto": ("KTOStageConfig", {"per_device_train_batch_size": 4}),
-        "grpo": ("GRPOStageConfig", {"per_device_train_batch_size": 4, "num_generations": 2}),
-        "rloo": ("RLOOStageConfig", {"per_device_train_batch_size": 4, "num_generations": 2}),
+        "grpo": (
+            "GRPOStageConfig",
+            {"per_device_train_batch_size": 4, "num_generations": 2, "steps_per_generation": 1},
+        ),
+        "rloo": (
+            "RLOOStageConfig",
+            {"per_device_train_batch_size": 4, "num_generations": 2, "steps_per_generation": 1},
+        ),
         "best_of_n": ("BestOfNConfig", {"per_device_train_batch_size": 2}),
     }
 

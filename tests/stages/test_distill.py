@@ -179,6 +179,11 @@ def test_a_start_that_does_not_fit_is_refused_with_the_reason(run: Run, tmp_path
         run(tmp_path / "student", config(model=wide, start_from_teacher=True))
 
 
+def test_rows_longer_than_the_teacher_reads_are_refused(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"distill\.row_tokens: 256, but the teacher's context is 128"):
+        run(tmp_path / "student", config(row_tokens=256))
+
+
 def test_rows_that_conversations_would_see_each_other_in_are_refused(run: Run, tmp_path: Path) -> None:
     old = {"model_type": "bloom", "hidden_size": 32, "n_layer": 1, "n_head": 2}
     with pytest.raises(ConfigError, match=r"conversation_share: 0\.2, but the student, a bloom, lets tokens attend"):
@@ -190,6 +195,7 @@ def test_rows_that_conversations_would_see_each_other_in_are_refused(run: Run, t
     [
         ("target.alpha=1.5", r"distill\.target\.alpha: 1\.5\. From 0 to 1 is needed"),
         ("target={beta: 1.0, top_k: 4}", r"With top_k less than 1 is needed"),
+        ("method=text\ndistill.conversation_share=0", r"shares its rows with conversations"),
         ("teacher=/nowhere", r"distill\.teacher: /nowhere is not a folder"),
         ("conversation_share=1.0", r"conversation_share: 1\.0\. From 0 to less than 1"),
         ("training={bf17: true}", "bf17"),
@@ -198,4 +204,4 @@ def test_rows_that_conversations_would_see_each_other_in_are_refused(run: Run, t
 )
 def test_what_cannot_be_is_told_before_any_work(setting: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        load_section(DistillConfig, "distill", None, [f"distill.{setting}"])
+        load_section(DistillConfig, "distill", None, f"distill.{setting}".splitlines())

@@ -80,6 +80,29 @@ def test_benchmarks_and_safety_are_asked_of_every_model_and_compared(models: dic
     assert read_manifest(out)["digest"] == read_manifest(again)["digest"]
 
 
+def test_a_student_and_exports_are_asked_where_they_are_there(
+    models: dict[str, Path], make_artifact: Callable[..., Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    def export(out: Path) -> None:
+        for name in ("safetensors", "half"):
+            shutil.copytree(models["policy"], out / name, ignore=shutil.ignore_patterns("manifest.json"))
+
+    pairs = written(tmp_path / "blimp.jsonl", [{"good": "The cat ran.", "bad": "The cat run.", "uid": "a"}] * 2)
+    student = make_artifact(tmp_path / "student", "student", lambda out: shutil.copytree(
+        models["chat"], out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json")))  # fmt: skip
+    given = {"student": student, "export": make_artifact(tmp_path / "export", "export", export)}
+
+    plain = evaluate_model(EvaluateModelConfig(**SMALL), **models, **given, out=tmp_path / "plain")
+    named = EvaluateModelConfig(**SMALL, benchmarks={"blimp": BenchmarkSettings(file=pairs)})
+    asked = evaluate_model(named, **models, **given, out=tmp_path / "asked")
+
+    assert list(read_json(plain / "summary.json")["models"]) == ["base", "chat", "policy", "student"]
+    scored = {row["model"] for row in read_json(asked / "scores.json")["scores"] if row["test"] == "blimp"}
+    assert scored == {"base", "chat", "policy", "student", "export half"}
+
+
 def test_a_broken_gate_ends_the_flow_after_all_is_written(models: dict[str, Path], tmp_path: Path) -> None:
     gate = Gate(test="heldout", measure="bits_per_byte", at_most=0.1)
     config = EvaluateModelConfig(**SMALL, gates=(gate, Gate(test="heldout", measure="ended_share", at_least=0)))
