@@ -98,7 +98,14 @@ def _run_recipe(
         return
     forced.set(options.force)
     run_dir = options.run_dir or Path("runs") / (options.config.stem if options.config else "default")
-    made = run(loaded, run_dir)
+    try:
+        made = run(loaded, run_dir)
+    except HftrainError:
+        if section is None and run_dir.is_dir() and is_main_process():
+            from hftrain.report.page import render_report
+
+            render_report(run_dir)  # a flow that ends early still shows how far it came, and what held it
+        raise
     if is_main_process():
         print(made)
 

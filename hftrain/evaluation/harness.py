@@ -11,14 +11,29 @@ from typing import Any
 import yaml
 
 from hftrain.errors import ConfigError
-from hftrain.evaluation.benchmarks import Benchmark
+from hftrain.evaluation.benchmarks import Benchmark, read_benchmarks
 from hftrain.evaluation.items import Choice, Completion, Item, Problem, Question
+from hftrain.evaluation.settings import Asked
 from hftrain.files import write_jsonl
+from hftrain.runtime import log
 
 PREFIX = "hftrain_"
 """Before each name, so that the harness' own task of the name stays what it is."""
 
 SPLIT = "test"
+
+
+def export_tasks(settings: Asked, folder: Path) -> list[str]:
+    """Write the benchmarks of a configuration for the harness, but those that run programs; returns their names.
+
+    Raises:
+        DataError: A row is not of its task's form.
+    """
+    benchmarks = read_benchmarks(settings.benchmarks, limit=settings.benchmark_rows)
+    for benchmark in benchmarks:
+        if benchmark.task.kind == "code":
+            log.info("%s: left out: lm-evaluation-harness would run its programs unguarded", benchmark.name)
+    return write_tasks([each for each in benchmarks if each.task.kind != "code"], folder)
 
 
 def write_tasks(benchmarks: Sequence[Benchmark], folder: Path) -> list[str]:

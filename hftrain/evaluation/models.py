@@ -1,6 +1,7 @@
 """The models of a run, opened one after the other; exported ones too."""
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -11,7 +12,6 @@ from hftrain.evaluation.benchmarks import Asked, asked_of
 from hftrain.files import read_json
 from hftrain.models.loading import load_causal_lm
 from hftrain.tokens.chat import load_tokenizer
-
 
 PLAIN = "safetensors"
 """The exported format whose tokenizer stands for all: a GGUF file holds its own in a form of its own."""
@@ -30,7 +30,10 @@ def each_model(folders: Mapping[str, Path]) -> Iterator[Asked]:
 
 
 def exported(export: Path) -> dict[str, Path]:
-    """The formats of an export that transformers opens, by name: full precision is the policy itself and left out."""
+    """The formats of an export that transformers opens, by name: full precision is the policy itself and left out.
+
+    GGUF files need the package ``gguf``; without it they are left out too.
+    """
     return {
         f"export {folder.name}": folder
         for folder in sorted(path for path in export.iterdir() if path.is_dir())
@@ -60,4 +63,5 @@ def load(folder: Path) -> PreTrainedModel:
 
 
 def _opens(folder: Path) -> bool:
-    return (folder / "config.json").is_file() or any(folder.glob("*.gguf"))
+    has_reader = find_spec("gguf") is not None
+    return (folder / "config.json").is_file() or (has_reader and any(folder.glob("*.gguf")))

@@ -12,8 +12,8 @@ from hftrain.artifacts import digest_file
 from hftrain.errors import ArtifactError
 from hftrain.report import sections_alignment as alignment
 from hftrain.report import sections_data as data
+from hftrain.report import sections_evaluation, sections_policy
 from hftrain.report import sections_language as language
-from hftrain.report import sections_policy
 from hftrain.report import sections_results as results
 from hftrain.report.curation import curated
 from hftrain.report.lineage import lineage
@@ -93,7 +93,7 @@ SECTIONS = (
         sections_policy.policy,
     ),
     Section("student", "Distillation", "A smaller model learns from the policy.", distillation),
-    Section("evaluation", "Evaluation", "Every model of the run, side by side.", results.evaluation),
+    Section("evaluation", "Evaluation", "Every model of the run, side by side.", sections_evaluation.evaluation),
     Section(
         "export",
         "Formats",

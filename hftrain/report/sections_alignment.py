@@ -17,7 +17,6 @@ from hftrain.report.numbers import (
 )
 from hftrain.report.parts import Options, curve, facts, figure, figures, messages, moved
 from hftrain.report.reading import Artifact, as_list
-from hftrain.report.sections_policy import policy as policy
 
 MOST_RANKED_PROMPTS = 5000
 

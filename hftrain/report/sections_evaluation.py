@@ -58,11 +58,14 @@ def gates(judged: Sequence[Any]) -> Markup | None:
     """Which gates held, and which broke."""
     rows = [
         (
-            tag("b", "broken") if row.get("passed") is False else "held",
-            clip(row.get("model"), 60),
-            clip(f"{row.get('test')} {row.get('measure')}", 120),
-            decimal(row.get("value"), 4),
+            join(
+                [
+                    tag("b", "broken") if row.get("passed") is False else "held",
+                    span("remark", clip(f"{row.get('model')}: {row.get('test')} {_words(row.get('measure'))}", 200)),
+                ]
+            ),
             clip(", ".join(map(str, as_list(row.get("bounds")))), 200),
+            decimal(row.get("value"), 4),
         )
         for row in judged
         if isinstance(row, Mapping)
@@ -75,7 +78,7 @@ def gates(judged: Sequence[Any]) -> Markup | None:
         [
             tag("h3", "Gates"),
             note(tag("b", said) if broken else said),
-            table(("gate", "model", "score", "value", "needed"), rows, numeric_from=9),
+            table(("gate", "needed", "is"), rows, numeric_from=2),
         ]
     )
 
@@ -109,7 +112,7 @@ def _table(
         any_row = next((row for row in of_models if row is not None), {})
         lines.append(
             [
-                join([clip(test, 80), " ", span("remark", clip(measure.replace("_", " "), 60))]),
+                join([clip(test, 80), " ", span("remark", clip(_words(measure), 60))]),
                 *(_cell(row, measure) for row in of_models),
                 _value(any_row.get("chance"), measure),
                 count(any_row.get("count")),
@@ -166,7 +169,7 @@ def _groups(groups: Row) -> Markup | None:
             for name in names[:MOST_GROUPS]
         ]
         left = f" The first {MOST_GROUPS} of {len(names)}." if len(names) > MOST_GROUPS else ""
-        caption = note(f"{measure.replace('_', ' ')}; of few items each, so look at the whole first.{left}")
+        caption = note(f"{_words(measure)}; of few items each, so look at the whole first.{left}")
         head = ("part", *(clip(model, 40) for model in parts), "items")
         blocks.append(fold(f"{clip(test, 80)}, part by part", caption, table(head, rows)))
     return join(blocks) if blocks else None
@@ -181,7 +184,7 @@ def _comparisons(comparisons: Sequence[Any]) -> Markup | None:
     lines = [
         (
             f"{clip(row.get('model'), 40)} − {clip(row.get('against'), 40)}",
-            clip(f"{row.get('test')} {str(row.get('measure')).replace('_', ' ')}", 120),
+            clip(f"{row.get('test')} {_words(row.get('measure'))}", 120),
             signed(row.get("difference"), 3),
             f"[{signed(row.get('low'), 3)}, {signed(row.get('high'), 3)}]",
             _p_value(row),
@@ -197,6 +200,10 @@ def _comparisons(comparisons: Sequence[Any]) -> Markup | None:
     )
     head = ("models", "score", "difference", "interval", "p", "test", "items")
     return fold("Models against each other", note(said), table(head, lines, numeric_from=2))
+
+
+def _words(measure: object) -> str:
+    return str(measure).replace("_", " ")
 
 
 def _p_value(row: Row) -> str:

@@ -469,7 +469,7 @@ function duel(node) {
 
 function emptyLog() {
   return make("div", { class: "empty" }, make("h1", {}, "What would you like to say?"),
-    make("p", {}, `${modelNames.length === 1 ? "One model is" : modelNames.length + " models are"} served here, on this machine.`),
+    make("p", {}, `${modelNames.length === 1 ? "One model is" : modelNames.length + " models are"} served here.`),
     make("div", { class: "tries" }, ...TRIES.map((text) => make("button", { type: "button", on: { click: () => ask(text) } }, text))));
 }
 

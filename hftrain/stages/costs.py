@@ -1,6 +1,7 @@
 """What stages take: seconds, memory and disk, as their manifests say."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ ARTIFACTS = {
     "export": "export", "evaluate_model": "evaluation",
 }  # fmt: skip
 """The artifact that each stage of a flow makes, in their order; in ppo's place stands whatever makes the policy."""
+
+STEPS = 6
+"""Of a training that is only timed."""
+LOGGED = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,3 +79,34 @@ def recorded(run_dir: Path) -> dict[str, Line]:
 def mebibytes(size: float) -> str:
     """A size in MiB, for a table."""
     return f"{size / 2**20:,.0f}"
+
+
+def few_steps(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The same training, ended after a few steps; what its schedule says of its end is left out."""
+    left = {name: value for name, value in training.items() if name not in ("lr_scheduler_kwargs", "warmup_steps")}
+    few = {"max_steps": STEPS, "logging_steps": LOGGED, "save_steps": STEPS, "lr_scheduler_type": "constant"}
+    return left | few
+
+
+def batch_of(training: Mapping[str, Any]) -> int:
+    """Rows in a step of one process."""
+    return int(training.get("per_device_train_batch_size", 8)) * int(training.get("gradient_accumulation_steps", 1))
+
+
+def steps_of(training: Mapping[str, Any], rows: float) -> int:
+    """Steps of a training on so many rows."""
+    given = int(training.get("max_steps", -1))
+    return given if given > 0 else math.ceil(float(training.get("num_train_epochs", 3)) * rows / batch_of(training))
+
+
+def training_line(ran: Ran, name: str, steps: int, look_every: int | None, of: str, more: float = 0.0) -> Line:
+    """Seconds: what stands around the training, its steps, and its looks, of which the probe took two."""
+    measured = ran.manifest["measured"]
+    step, around = measured["seconds_per_step"], ran.seconds - measured["train_seconds"]
+    look = max(0.0, measured["train_seconds"] - STEPS * step) / 2
+    looks = 0 if look_every is None else 1 + math.ceil(steps / look_every)
+    checkpoints = 2 * (measured["checkpoint_bytes"] or 0)
+    counted = (
+        f"{steps:,} steps of {step:.3f} s ({of}), {looks} looks of {look:.1f} s, {mebibytes(checkpoints)} MiB meanwhile"
+    )
+    return ran.line(name, around + steps * step + looks * look + more, counted)

@@ -24,7 +24,7 @@ class KTOStageConfig(PairsConfig):
         default_factory=lambda: {
             "num_train_epochs": 1,
             "per_device_train_batch_size": 16,
-            "learning_rate": 1e-4,
+            "learning_rate": 5e-5,
             "lr_scheduler_type": "linear",
             "warmup_steps": 0.1,
             "beta": 0.1,

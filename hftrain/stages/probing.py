@@ -21,12 +21,10 @@ from hftrain.stages import (
     sft,
     train_tokenizer,
 )
-from hftrain.stages.costs import ARTIFACTS, Line, Ran, mebibytes
+from hftrain.stages.costs import ARTIFACTS, LOGGED, STEPS, Line, Ran, batch_of, few_steps, steps_of, training_line
 from hftrain.stages.flow import FlowConfig
 
 READING_SECONDS = 5.0
-STEPS = 6
-LOGGED = 2
 PAIRS_SHARE = 0.6
 """Of the pairs that a prompt may give, how many it does: answers that tie or are cut give none."""
 PROBED_PROMPTS = 48
@@ -270,6 +268,8 @@ class Probe:
 
     def evaluate_model(self) -> Line:
         """A quarter and a sixteenth of it."""
+        from hftrain.evaluation.suite import a_part
+
         given = self.flow.evaluate_model
         known = Ran(self.at("curate")).summary["conversations_heldout"]
         talks = min(known, given.heldout_conversations)
@@ -277,7 +277,9 @@ class Probe:
         ran = []
         for part in parts:
             config = dataclasses.replace(
-                given, heldout_bytes=given.heldout_bytes // part, heldout_conversations=max(1, talks // part)
+                a_part(given, part),
+                heldout_bytes=given.heldout_bytes // part,
+                heldout_conversations=max(1, talks // part),
             )
             inputs = {name: self.at(made) for name, made in MODELS.items()}
             ran.append(Ran(evaluate_model.evaluate_model(config, **inputs, out=self.folder / f"evaluation_{part}")))
@@ -286,35 +288,7 @@ class Probe:
         return ran[1].line("evaluate_model", seconds, f"from a {parts[1]}th and a {parts[0]}th of it")
 
 
-MODELS = {"corpus": "curate", "base": "pretrain", "chat": "sft", "reward": "reward_model", "policy": "ppo"}
-
-
-def few_steps(training: Mapping[str, Any]) -> dict[str, Any]:
-    """The same training, ended after a few steps; what its schedule says of its end is left out."""
-    left = {name: value for name, value in training.items() if name not in ("lr_scheduler_kwargs", "warmup_steps")}
-    few = {"max_steps": STEPS, "logging_steps": LOGGED, "save_steps": STEPS, "lr_scheduler_type": "constant"}
-    return left | few
-
-
-def batch_of(training: Mapping[str, Any]) -> int:
-    """Rows in a step of one process."""
-    return int(training.get("per_device_train_batch_size", 8)) * int(training.get("gradient_accumulation_steps", 1))
-
-
-def steps_of(training: Mapping[str, Any], rows: float) -> int:
-    """Steps of a training on so many rows."""
-    given = int(training.get("max_steps", -1))
-    return given if given > 0 else math.ceil(float(training.get("num_train_epochs", 3)) * rows / batch_of(training))
-
-
-def training_line(ran: Ran, name: str, steps: int, look_every: int | None, of: str, more: float = 0.0) -> Line:
-    """Seconds: what stands around the training, its steps, and its looks, of which the probe took two."""
-    measured = ran.manifest["measured"]
-    step, around = measured["seconds_per_step"], ran.seconds - measured["train_seconds"]
-    look = max(0.0, measured["train_seconds"] - STEPS * step) / 2
-    looks = 0 if look_every is None else 1 + math.ceil(steps / look_every)
-    checkpoints = 2 * (measured["checkpoint_bytes"] or 0)
-    counted = (
-        f"{steps:,} steps of {step:.3f} s ({of}), {looks} looks of {look:.1f} s, {mebibytes(checkpoints)} MiB meanwhile"
-    )
-    return ran.line(name, around + steps * step + looks * look + more, counted)
+MODELS = {
+    "corpus": "curate", "base": "pretrain", "chat": "sft", "reward": "reward_model", "policy": "ppo",
+    "student": "distill", "export": "export",
+}  # fmt: skip

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hftrain.stages import best_of_n, distill, dpo, grpo, kto, rloo
-from hftrain.stages.costs import Line, Ran
-from hftrain.stages.probing import LOGGED, STEPS, Probe, batch_of, few_steps, steps_of, training_line
+from hftrain.stages.costs import LOGGED, STEPS, Line, Ran, batch_of, few_steps, steps_of, training_line
+from hftrain.stages.probing import Probe
 
 PAIRS: dict[str, tuple[Callable[..., Any], int]] = {"dpo": (dpo.dpo, 1), "kto": (kto.kto, 2)}
 """The stages that learn from pairs, and the rows that they make of one."""

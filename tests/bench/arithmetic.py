@@ -18,8 +18,8 @@ from typing import Any
 PHRASES = ("{a} + {b}?", "What is {a} plus {b}?", "Add {a} and {b}.", "How much are {a} and {b}?", "{a} plus {b} is?")
 CONFIGS = {"grpo": "GRPOStageConfig", "rloo": "RLOOStageConfig", "best_of_n": "BestOfNConfig"}
 GROUPS = {
-    "max_steps": 320, "per_device_train_batch_size": 16, "steps_per_generation": 4, "num_generations": 8,
-    "learning_rate": 1e-3, "beta": 0.005,
+    "max_steps": 150, "per_device_train_batch_size": 128, "steps_per_generation": 1, "num_generations": 8,
+    "learning_rate": 6e-4, "warmup_steps": 0.1, "beta": 0.001,
 }  # fmt: skip
 TRAINING: dict[str, dict[str, Any]] = {"grpo": GROUPS, "rloo": GROUPS, "best_of_n": {"num_train_epochs": 3}}
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--methods", default="grpo,rloo,best_of_n")
-    parser.add_argument("--sft-steps", type=int, default=150)
+    parser.add_argument("--sft-steps", type=int, default=220)
     given = parser.parse_args()
     print("seed  method      right before  right after     KL  ended  tokens  CPU s")
     for seed in map(int, given.seeds.split(",")):

@@ -7,8 +7,8 @@ import yaml
 
 from hftrain.errors import ConfigError
 from hftrain.evaluation.benchmarks import read_benchmarks
-from hftrain.evaluation.harness import write_tasks
-from hftrain.evaluation.settings import BenchmarkSettings
+from hftrain.evaluation.harness import export_tasks, write_tasks
+from hftrain.evaluation.settings import Asked, BenchmarkSettings
 
 ROWS: dict[str, dict[str, Any]] = {
     "blimp": {"good": "Ann is.", "bad": "Ann are.", "uid": "a"},
@@ -40,6 +40,16 @@ def test_the_harness_finds_the_same_requests_under_names_of_their_own(tmp_path: 
     assert rows["lambada_openai"] == {"context": "One two", "continuation": " three"}
     assert tasks["triviaqa"]["generation_kwargs"]["until"] == ["\n", ".", ","]
     assert tasks["triviaqa"]["dataset_kwargs"]["data_files"]["test"].endswith("triviaqa.jsonl")
+
+
+def test_a_configurations_benchmarks_are_written_but_programs(tmp_path: Path) -> None:
+    named = {}
+    code = {"prompt": "def f():\n", "test": "def check(g): pass", "entry_point": "f"}
+    for name, row in (("blimp", ROWS["blimp"]), ("humaneval", code)):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+        named[name] = BenchmarkSettings(file=tmp_path / f"{name}.jsonl")
+
+    assert export_tasks(Asked(benchmarks=named), tmp_path / "out") == ["hftrain_blimp"]
 
 
 def test_programs_are_not_handed_to_a_runner_without_a_sandbox(tmp_path: Path) -> None:
