@@ -92,7 +92,12 @@ SECTIONS = (
         "began.",
         sections_policy.policy,
     ),
-    Section("student", "Distillation", "A smaller model learns from the policy.", distillation),
+    Section(
+        "student",
+        "Distillation",
+        "A smaller model learns from the policy; both are measured on what neither was trained on.",
+        distillation,
+    ),
     Section("evaluation", "Evaluation", "Every model of the run, side by side.", sections_evaluation.evaluation),
     Section(
         "export",

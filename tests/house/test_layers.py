@@ -18,8 +18,8 @@ OVER_STAGES = {
     "hftrain.stages.probing_policies",
 }
 DOORS = {
-    "trl": ("hftrain.stages.",),
-    "trl.experimental": ("hftrain.alignment.ppo",),
+    "trl": ("hftrain.stages.", "hftrain.alignment.distillation"),
+    "trl.experimental": ("hftrain.alignment.ppo", "hftrain.alignment.distillation"),
     "tokenizers": ("hftrain.tokens.",),
     "peft": ("hftrain.models.",),
     "bitsandbytes": ("hftrain.export.",),
