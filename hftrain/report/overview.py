@@ -106,7 +106,11 @@ def _reward_card(run: Run) -> Markup:
         _Number(summary, "heldout_accuracy", "of pairs", percent, 0),
         "Held-out pairs in which the reward model prefers the better answer; chance is 50 %. "
         f"95 % interval: {interval(reach)}.",
-        references={"chance": 0.5, "length alone": summary.get("length_baseline_accuracy")},
+        references={
+            "chance": 0.5,
+            "length alone": summary.get("length_baseline_accuracy"),
+            "bag of words": summary.get("bag_of_words_accuracy"),
+        },
         reach=reach,
     )
 

@@ -181,7 +181,7 @@ class Probe:
             for split, share in (("train", 1), ("heldout", 0.25))
         )
         ranked = self._ranked_file()
-        config = dataclasses.replace(given, rankings=ranked, minimum_margin=0.0)
+        config = dataclasses.replace(given, rankings=ranked, minimum_margin=0.0, check_against=None)
         chat, corpus = self.at("sft"), self.at("curate")
         ran = Ran(
             collect_preferences.collect_preferences(
@@ -217,10 +217,11 @@ class Probe:
         from hftrain.alignment.asking import HELDOUT_PROMPTS_SHARE, ask_model
 
         given, began = self.flow.collect_preferences, time.monotonic()
+        is_free = given.judge != "openai"  # a plan makes no requests
+        judge, options = (given.judge, given.judge_options) if is_free else ("concise", {})
         ask_model(
             self.at("sft"), self.at("curate"), prompts=PROBED_PROMPTS, answers_per_prompt=given.answers_per_prompt,
-            new_tokens=given.new_tokens, temperature=given.temperature, judge=given.judge, options=given.judge_options,
-            seed=0,
+            new_tokens=given.new_tokens, temperature=given.temperature, judge=judge, options=options, seed=0,
         )  # fmt: skip
         return (time.monotonic() - began) / (PROBED_PROMPTS * (1 + HELDOUT_PROMPTS_SHARE))
 

@@ -99,7 +99,7 @@ def distillation_loss(
         alpha_T: The teacher's weight a, from 0 to 1.
         target: The divergence.
     """
-    return _Chunked.apply(  # type: ignore[no-untyped-call, no-any-return]
+    return _Chunked.apply(  # type: ignore[no-untyped-call]
         student.hidden_TD, student.table_VD, teacher, labels_T, alpha_T, target
     )
 

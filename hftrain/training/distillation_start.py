@@ -174,7 +174,7 @@ def _activations(teacher: PreTrainedModel, input_ids: Tensor) -> dict[tuple[str,
     def strengths(name: str, place: int, width: int) -> Any:
         def look(module: Any, given: tuple[Tensor, ...]) -> None:
             """Squared length of W_h a_h for each block h of inputs: tr(W_h' W_h  E[a_h a_h'])."""
-            blocks = given[0].flatten(0, -2).unflatten(-1, (-1, width))
+            blocks = given[0].reshape(given[0].shape[:-1].numel(), -1, width)
             matrix = module.weight.unflatten(-1, (-1, width))
             second = torch.einsum("nhc,nhe->hce", blocks, blocks) / len(blocks)
             seen[name, place] = torch.einsum("dhc,dhe,hce->h", matrix, matrix, second)

@@ -120,7 +120,7 @@ class StudentWatch:
             return {}
         talks = label_conversations(self.begun.tokenizer, self.talks, max_row_tokens=self.begun.row_tokens).rows
         of_talks = [(row["input_ids"], row["labels"]) for row in talks[:COMPARED_WINDOWS]]
-        found = {}
+        found: dict[str, float] = {}
         for name, rows in (("text", self._windows()), ("answers", of_talks)):
             nats, agreed, count = compare_tokens(student, self.begun.teacher, rows)
             found |= {f"heldout_kl_{name}": nats / count, f"greedy_agreement_{name}": agreed / count}
