@@ -41,7 +41,7 @@ def warning(numbers: dict[str, Any]) -> str | None:
     return (
         f"the held-out pairs do not tell this reward model from {', '.join(unclear)}: accuracy "
         f"{100 * numbers['heldout_accuracy_after']:.1f} %, 95 % interval {100 * low:.1f} to {100 * high:.1f} %; "
-        f"+-5 % would need {numbers['prompts_for_5_percent']} held-out prompts"
+        f"±5 % would need {numbers['prompts_for_5_percent']} held-out prompts"
     )
 
 

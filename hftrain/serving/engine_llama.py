@@ -53,6 +53,9 @@ class LlamaEngine:
                 f"{file}: llama.cpp does not load it ({problem}). A whole GGUF file of a type that it knows is needed. "
                 "Export again, or serve another model by --model."
             ) from None
+        # xllamacpp 2026.10 waits for ever where a server ends that has not begun to answer: it answers once.
+        first = {"prompt": [min(self._ends)], "max_tokens": 1, "temperature": 0.0, "cache_prompt": False}
+        self._server.handle_completions(first, lambda _: False)
         self._threads = ThreadPoolExecutor(self.at_once, thread_name_prefix="llama")
 
     def prepare(self, question: Question) -> Prepared:

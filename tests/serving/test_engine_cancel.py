@@ -1,6 +1,8 @@
 """What nobody waits for any more is not computed."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from contextlib import aclosing
 from pathlib import Path
@@ -64,3 +66,15 @@ def test_llama_is_told_to_stop_for_a_client_that_left(speaking_run: Path) -> Non
     leave_after_two_pieces(engine)
     assert server.was_stopped
     assert server.chunks < 50
+
+
+def test_llama_ends_though_nobody_asked_it_anything(speaking_run: Path) -> None:
+    file, tokenizer = speaking_run / "export" / "gguf-f16" / "model.gguf", speaking_run / "policy"
+    script = (
+        "from pathlib import Path\n"
+        "from hftrain.serving.engine_llama import LlamaEngine\n"
+        "from hftrain.tokens.chat import load_tokenizer\n"
+        f"tokenizer = load_tokenizer(Path({str(tokenizer)!r}))\n"
+        f"for _ in range(12): LlamaEngine(Path({str(file)!r}), tokenizer, 128)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
