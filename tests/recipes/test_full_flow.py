@@ -55,7 +55,7 @@ def test_a_second_run_skips_everything_at_once(whole: Path) -> None:
     began = time.monotonic()
     said = flow(whole)
     assert time.monotonic() - began < 15
-    assert said.count("up to date, skipped") == 10
+    assert said.count("up to date, skipped") == 11
     assert "starts with" not in said
 
 
@@ -64,7 +64,7 @@ def test_a_changed_key_of_ppo_reruns_ppo_and_what_depends_on_it(whole: Path, tmp
     subprocess.run(["cp", "-r", str(whole), str(run)], check=True)
     said = flow(run, "--set", "ppo.training.total_episodes=64")
     ran = [line.split()[1] for line in said.splitlines() if "starts with" in line]
-    assert ran == ["ppo:", "export:", "evaluate_model:"]
+    assert ran == ["ppo:", "distill:", "export:", "evaluate_model:"]
 
 
 def test_two_runs_give_the_same_bytes_and_verify_says_so(whole: Path, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_two_runs_give_the_same_bytes_and_verify_says_so(whole: Path, tmp_path: 
         [str(Path(sys.executable).parent / "hftrain"), "verify", str(whole), str(tmp_path / "again")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert said.stdout.count("same") == 10
+    assert said.stdout.count("same") == 11
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "ppo"])

@@ -17,8 +17,9 @@ MADE_BY = {
     "preferences": ("collect_preferences", ("chat", "corpus"), 58.0, 1620),
     "reward": ("reward_model", ("chat", "preferences"), 42.9, 1930),
     "policy": ("ppo", ("chat", "corpus", "reward"), 118.7, 2640),
+    "student": ("distill", ("policy", "tokenizer", "corpus"), 44.0, 1300),
     "export": ("export", ("policy", "corpus"), 31.5, 1710),
-    "evaluation": ("evaluate_model", ("corpus", "base", "chat", "reward", "policy"), 40.1, 1500),
+    "evaluation": ("evaluate_model", ("corpus", "base", "chat", "reward", "policy", "student"), 40.1, 1500),
 }
 ANSWERS = (
     "A dictionary is a book of words and what they mean.",
@@ -270,6 +271,15 @@ class Life:
                 "stopped_by": self._text("total_episodes"),
             },
         )
+
+    def _student(self, folder: Path) -> None:
+        bits = [{"step": step, "heldout_bits_per_byte": 2.5 - step / 500} for step in (0, 100, 200, 300)]
+        write_jsonl(folder / "metrics.jsonl", bits)
+        said = [{"step": step, "prompt": "Hi", "completion": self._text("Ho")} for step in (0, 300)]
+        write_jsonl(folder / "samples.jsonl", said)
+        write_json(folder / "method.json", {"method": "logits"})
+        numbers = {"parameters": 300_000, "teacher_parameters": 1_200_000, "size_ratio": 4.0, "note": self._text("")}
+        write_json(folder / "summary.json", numbers)
 
     def _formats(self) -> list[str]:
         return ["safetensors", "bnb-int8", "bnb-nf4", "gguf-f16", self._text("gguf-q8_0")]
