@@ -68,11 +68,11 @@ class Ran:
 def recorded(run_dir: Path) -> dict[str, Line]:
     """What the finished stages of a run took, as their manifests say."""
     found = {}
-    for artifact in ARTIFACTS.values():
+    for name, artifact in ARTIFACTS.items():
         if (run_dir / artifact / "manifest.json").is_file():
             ran = Ran(run_dir / artifact)
-            name = str(ran.manifest["stage"])
-            found[name] = ran.line(name, ran.seconds, "recorded")
+            made_by = str(ran.manifest["stage"]) if artifact == "policy" else name
+            found[made_by] = ran.line(made_by, ran.seconds, "recorded")
     return found
 
 

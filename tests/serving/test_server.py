@@ -40,8 +40,16 @@ def url(speaking_run: Path, open_server: Any, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def client(url: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+def client(url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def behind(url: str) -> Iterator[openai.OpenAI]:
+    second = pytest.second_url  # type: ignore[attr-defined]
+    with openai.OpenAI(base_url=f"{second}/v1", api_key="none", max_retries=0) as opened:
+        yield opened
 
 
 def streamed(client: openai.OpenAI, **given: Any) -> tuple[str, str | None]:
@@ -68,8 +76,7 @@ def test_greedy_answers_are_those_of_generate_whole_and_streamed(
     assert whole.usage.completion_tokens == len(expected.tokens)
 
 
-def test_a_server_behind_this_one_gives_its_answers(client: openai.OpenAI) -> None:
-    behind = openai.OpenAI(base_url=f"{pytest.second_url}/v1", api_key="none", max_retries=0)  # type: ignore[attr-defined]
+def test_a_server_behind_this_one_gives_its_answers(client: openai.OpenAI, behind: openai.OpenAI) -> None:
     given = {"messages": TALK, "temperature": 0.9, "seed": 5, "max_tokens": 12, "logprobs": True, "top_logprobs": 3}
     here, there = (
         each.chat.completions.create(model=model, **given) for each, model in ((client, "policy"), (behind, "behind"))
@@ -299,8 +306,9 @@ def test_nothing_is_reached_without_the_key_when_one_is_set(
             assert browser.post("/sign-in", data={"key": KEY}).status_code == 303
             assert browser.get("/").status_code == 200
             assert KEY not in str(browser.cookies)
-        with_key = openai.OpenAI(base_url=f"{url}/v1", api_key=KEY)
-        assert with_key.chat.completions.create(model="slow", messages=TALK).choices[0].message.content == "word done"
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=KEY) as with_key:
+            said = with_key.chat.completions.create(model="slow", messages=TALK)
+        assert said.choices[0].message.content == "word done"
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,8 @@ def test_two_processes_publish_one_policy(policy_run: Path, tmp_path: Path, meth
         (run / kind).symlink_to((policy_run / kind).resolve())
     file = tmp_path / "run.yaml"
     training = {**TRAINING, **CONFIGS[method][1], "max_steps": 2, "per_device_train_batch_size": 2}
+    if method == "grpo":
+        training["num_generations"] = 4  # of the five prompts, four at a time
     file.write_text(json.dumps({method: {**COMMON, "training": training}}))
     words = [sys.executable, "-W", "default", "-m", "torch.distributed.run", "--nproc_per_node", "2"]
     words += ["-m", f"recipes.{method}", "--config", str(file), "--run-dir", str(run)]
