@@ -25,7 +25,7 @@ from hftrain.stages.costs import ARTIFACTS, LOGGED, STEPS, Line, Ran, batch_of, 
 from hftrain.stages.flow import FlowConfig
 
 READING_SECONDS = 5.0
-PAIRS_SHARE = 0.6
+PAIRS_SHARE = 0.64
 """Of the pairs that a prompt may give, how many it does: answers that tie or are cut give none."""
 PROBED_PROMPTS = 48
 CHARS_PER_TOKEN = 2.5
