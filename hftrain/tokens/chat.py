@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from hftrain.corpus.conversations import ROLES
 from hftrain.errors import ArtifactError, DataError
 
 PAD = "<|pad|>"
@@ -13,7 +14,6 @@ END_OF_TEXT = "<|endoftext|>"
 START_OF_TURN = "<|im_start|>"
 END_OF_TURN = "<|im_end|>"
 SPECIAL_TOKENS = (PAD, END_OF_TEXT, START_OF_TURN, END_OF_TURN)
-ROLES = ("system", "user", "assistant", "tool")
 """Who may speak. A tool's turn is what it gave back; like a user's it is read, never learned."""
 
 # ChatML with the newline before a later message, none after the last: a conversation then ends in the end-of-turn
