@@ -8,7 +8,7 @@ import ast
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -227,3 +227,17 @@ def _type_of(node: ast.expr) -> Any:
 
 def _union(kinds: list[Any]) -> Any:
     return Any if Any in kinds else Union[tuple(kinds)]  # noqa: UP007  (made at run time)
+
+
+CLOCK_DECIDES = ("max_steps", "num_train_epochs", "lr_scheduler_type", "lr_scheduler_kwargs")
+"""Training arguments that ``max_minutes`` plans."""
+
+
+def set_beside_the_clock(training: Mapping[str, Any]) -> list[str]:
+    """A problem for each training argument that is set although ``max_minutes`` plans it."""
+    return [
+        f"training.{name}: is set, but max_minutes plans the steps and the learning rate. One of them is "
+        f"needed. Remove training.{name}, or max_minutes."
+        for name in CLOCK_DECIDES
+        if name in training
+    ]

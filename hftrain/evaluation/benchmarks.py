@@ -142,15 +142,15 @@ def _completion_measures(test: str, scored: Sequence[Sequence[Scored]]) -> list[
     ]
 
 
+def _written(benchmark: Benchmark, asked: Asked, prompts: list[str]) -> list[str]:
+    """What the model writes after each prompt, as the task bounds it."""
+    task = benchmark.task
+    return complete(asked.model, asked.tokenizer, prompts, until=task.until, new_tokens=task.new_tokens)
+
+
 def _answer_measures(benchmark: Benchmark, asked: Asked) -> list[Measured]:
     task, items = benchmark.task, benchmark.of(Question)
-    written = complete(
-        asked.model,
-        asked.tokenizer,
-        [item.prompt for item in items],
-        until=task.until,
-        new_tokens=task.new_tokens,
-    )
+    written = _written(benchmark, asked, [item.prompt for item in items])
     ways = {"accuracy": task.extract} | ({"accuracy_flexible": task.alternative} if task.alternative else {})
     return [
         measured(
@@ -165,13 +165,7 @@ def _answer_measures(benchmark: Benchmark, asked: Asked) -> list[Measured]:
 
 def _program_measures(benchmark: Benchmark, asked: Asked) -> list[Measured]:
     task, items = benchmark.task, benchmark.of(Problem)
-    written = complete(
-        asked.model,
-        asked.tokenizer,
-        [item.prompt for item in items],
-        until=task.until,
-        new_tokens=task.new_tokens,
-    )
+    written = _written(benchmark, asked, [item.prompt for item in items])
     programs = [program_of(item, text) for item, text in zip(items, written, strict=True)]
     outcomes = run_programs(programs)
     return [measured(task.name, "pass_at_1", [float(each.passed) for each in outcomes], chance=0.0)]

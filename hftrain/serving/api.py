@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hftrain.corpus.conversations import ROLES
 from hftrain.serving.engine import Question, Refused
-from hftrain.tokens.chat import ROLES
 
 MOST_CHOICES, MOST_STOPS, MOST_TOP_LOGPROBS, MOST_MESSAGES = 16, 4, 20, 1000
 LONGEST_USER_CHARS = 256

@@ -10,8 +10,7 @@ from hftrain.artifacts import stage
 from hftrain.config import StageConfig
 from hftrain.models import continuing
 from hftrain.stages import OWNED_TRAINING
-
-CLOCK_DECIDES = ("max_steps", "num_train_epochs", "lr_scheduler_type", "lr_scheduler_kwargs")
+from hftrain.upstream import set_beside_the_clock
 
 # What the models and the rows of this stage settle already.
 TEACHER_IS_OURS = frozenset(
@@ -201,12 +200,7 @@ class DistillConfig(StageConfig):
                 "needed. Raise it, or take another method."
             )
         if self.max_minutes is not None:
-            found += [
-                f"training.{name}: is set, but max_minutes plans the steps and the learning rate. One of them is "
-                f"needed. Remove training.{name}, or max_minutes."
-                for name in CLOCK_DECIDES
-                if name in self.training
-            ]
+            found += set_beside_the_clock(self.training)
         return found
 
     def _ranges(self) -> list[tuple[str, Any, bool, str]]:

@@ -10,8 +10,7 @@ from hftrain.artifacts import stage
 from hftrain.config import StageConfig
 from hftrain.models import continuing
 from hftrain.stages import OWNED_TRAINING
-
-CLOCK_DECIDES = ("max_steps", "num_train_epochs", "lr_scheduler_type", "lr_scheduler_kwargs")
+from hftrain.upstream import set_beside_the_clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +110,7 @@ class PretrainConfig(StageConfig):
                 f"{wrong}: is set, but the base has a shape of its own. One of them is needed. Remove {wrong}."
             )
         if self.max_minutes is not None:
-            found += [
-                f"training.{name}: is set, but max_minutes plans the steps and the learning rate. One of them is "
-                f"needed. Remove training.{name}, or max_minutes."
-                for name in CLOCK_DECIDES
-                if name in self.training
-            ]
+            found += set_beside_the_clock(self.training)
             if self.max_minutes <= 0:
                 found.append(f"max_minutes: {self.max_minutes:g}. More than 0 is needed. Raise it.")
         if self.objective == "masked_words" and self.document_masking:
