@@ -9,19 +9,18 @@ Its body writes into ``<out>.partial``; once it returns, the folder gets its man
 ``out`` by a rename. Killed at any moment, it leaves the earlier artifact whole and goes on when asked again.
 """
 
-import contextlib
 import contextvars
 import dataclasses
 import functools
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hftrain import runtime, sources
+from hftrain import attempts, energy, runtime, sources
 from hftrain.config import StageConfig, derive_seed, resolved
 from hftrain.errors import ArtifactError, ConfigError
 from hftrain.files import (
@@ -35,6 +34,7 @@ from hftrain.files import (
     write_json,
     write_jsonl,
 )
+from hftrain.holding import making, reading
 from hftrain.manifests import (
     FORMAT,
     MANIFEST,
@@ -46,12 +46,14 @@ from hftrain.manifests import (
     read_finished,
     read_manifest,
     record_measured,
+    without_absolute,
 )
 from hftrain.runtime import log
 
 __all__ = [
     "MANIFEST",
     "SCRATCH",
+    "after_publishing",
     "digest_file",
     "digest_folder",
     "forced",
@@ -67,6 +69,11 @@ __all__ = [
 
 forced: contextvars.ContextVar[bool] = contextvars.ContextVar("forced", default=False)
 """Whether stages run again although nothing changed (``--force``)."""
+
+after_publishing: contextvars.ContextVar[Callable[[Path], None] | None] = contextvars.ContextVar(
+    "after_publishing", default=None
+)
+"""Who is told of each artifact that a stage has just made: a flow's page grows with it."""
 
 Body = Callable[..., None]
 Stage = Callable[..., Path]
@@ -123,7 +130,7 @@ def stage(
             missing = {key for key in optional if not (Path(inputs[key]) / MANIFEST).is_file()}
             found = {key: Path(inputs[key]) for key in reads if key not in missing}
             order = Order(name, makes, config, found, Path(out))
-            with _held(order):
+            with making(order.out):
                 if _on_main(lambda: _prepare(order, body.__module__)):
                     _perform(order, functools.partial(body, **dict.fromkeys(missing)), every_process, uses_torch)
             return order.out
@@ -162,7 +169,7 @@ def _prepare(order: Order, module: str) -> bool:
     request = {
         "kind": order.kind,
         "format": FORMAT,
-        "config": _without_absolute(resolved(order.config)),
+        "config": without_absolute(resolved(order.config)),
         "inputs": {name: manifest["digest"] for name, manifest in inputs.items()},
         "outside": order.config.outside(),
         "code": sources.code_digest(module),
@@ -199,7 +206,7 @@ def _recover(order: Order) -> None:
 
 
 def _ready_partial(order: Order, key: str, request: Mapping[str, Any]) -> None:
-    found = order.partial / REQUEST
+    found, before = order.partial / REQUEST, attempts.last_end(order.partial)
     resumes = not forced.get() and found.is_file() and read_json(found).get("key") == key
     if not resumes:
         shutil.rmtree(order.partial, ignore_errors=True)
@@ -210,6 +217,9 @@ def _ready_partial(order: Order, key: str, request: Mapping[str, Any]) -> None:
     (order.partial / SCRATCH).mkdir(exist_ok=True)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(found, {"key": key, "request": request, "started": started, "process": os.getpid()})
+    attempts.begin(order.partial)
+    if before:
+        log.info("%s: %s", order.name, before)
     count = runtime.process_count()
     log.info(
         "%s: %s with %d process%s%s -> %s",
@@ -224,17 +234,18 @@ def _ready_partial(order: Order, key: str, request: Mapping[str, Any]) -> None:
 
 def _perform(order: Order, body: Body, every_process: bool, uses_torch: bool) -> None:
     began = time.monotonic()
-    if every_process or runtime.is_main_process():
-        runtime.forget_peak_memory()
-        runtime.seed_everything(order.config.seed or 0, uses_torch=uses_torch, scratch=order.partial / SCRATCH)
-        body(order.config, **order.inputs, out=order.partial)
-    runtime.wait_for_everyone()
+    with energy.metered() as meter, reading(order.inputs.values(), order.out), attempts.in_order(order.partial):
+        if every_process or runtime.is_main_process():
+            runtime.forget_peak_memory()
+            runtime.seed_everything(order.config.seed or 0, uses_torch=uses_torch, scratch=order.partial / SCRATCH)
+            body(order.config, **order.inputs, out=order.partial)
+        runtime.wait_for_everyone()
     if runtime.is_main_process():
-        _publish(order, time.monotonic() - began)
+        _publish(order, time.monotonic() - began, meter.joules)
     runtime.wait_for_everyone()
 
 
-def _publish(order: Order, seconds: float) -> None:
+def _publish(order: Order, seconds: float, joules: float | None) -> None:
     found = read_json(order.partial / REQUEST)
     files = describe_files(order.partial, leave_out=NOT_CONTENT)
     measured = order.partial / MEASURED
@@ -247,7 +258,7 @@ def _publish(order: Order, seconds: float) -> None:
         "seed": order.config.seed,
         "inputs": {
             name: {
-                "path": os.path.relpath(path, order.out),
+                "path": Path(os.path.relpath(path, order.out)).as_posix(),
                 "digest": found["request"]["inputs"][name],
             }
             for name, path in order.inputs.items()
@@ -261,6 +272,7 @@ def _publish(order: Order, seconds: float) -> None:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "peak_memory_bytes": runtime.peak_memory_bytes(),
+        "joules": joules,
         "processes": runtime.process_count(),
         "host": runtime.host_shape(),
         "measured": read_json(measured) if measured.exists() else {},
@@ -268,6 +280,8 @@ def _publish(order: Order, seconds: float) -> None:
     write_json(order.partial / MANIFEST, manifest)
     _swap(order)
     log.info("%s: done in %.0f s%s", order.name, seconds, headline(order.out))
+    if (tell := after_publishing.get()) is not None:
+        tell(order.out)
 
 
 def _swap(order: Order) -> None:
@@ -279,41 +293,3 @@ def _swap(order: Order) -> None:
         order.out.rename(order.replaced)
     order.partial.rename(order.out)
     shutil.rmtree(order.replaced, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _held(order: Order) -> Iterator[None]:
-    """Hold the artifact's lock on rank 0, so that two processes never make the same one."""
-    if not runtime.is_main_process():
-        yield
-        return
-    from filelock import FileLock, Timeout
-
-    order.out.parent.mkdir(parents=True, exist_ok=True)
-    path = order.out.with_name(order.out.name + ".lock")
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        request = order.partial / REQUEST
-        holder = read_json(request)["process"] if request.is_file() else "unknown"
-        raise ArtifactError(
-            f"{order.out}: process {holder} is making it now. Two may not make the same artifact. "
-            "Wait until it is done, or use another run folder."
-        ) from None
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # while held: who waits for this name then sees that it is gone, and makes its own
-        lock.release()
-
-
-def _without_absolute(value: Any) -> Any:
-    """The same value with absolute paths cut to their last two parts: manifests travel, machines differ."""
-    if isinstance(value, Mapping):
-        return {key: _without_absolute(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_absolute(item) for item in value]
-    if isinstance(value, str) and os.path.isabs(value):
-        return "/".join(["…", *Path(value).parts[1:][-2:]])
-    return value

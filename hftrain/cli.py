@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import errno
 import logging
 import os
 import sys
@@ -10,14 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hftrain.breakdowns import explained
 from hftrain.errors import HftrainError
 
 Config = TypeVar("Config")
 
 USER_ERROR = 2
 INTERRUPTED = 130
-NOT_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-"""Failures of the machine that a person can mend: full, over quota, read-only, not allowed."""
 
 
 def main(
@@ -52,11 +50,11 @@ def guarded(work: Callable[[], None], *, debug: bool) -> int:
         return USER_ERROR
     except BrokenPipeError:  # whoever read our output has seen enough (`| head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as problem:
-        if debug or problem.errno not in NOT_OURS:
+    except Exception as problem:  # shown in full unless it is the machine's
+        told = None if debug else explained(problem)
+        if told is None:
             raise
-        place = problem.filename or "disk"
-        _tell(f"error: {place}: {problem.strerror}. Make room or give access, then run again: it goes on.")
+        _tell(f"error: {told}")
         return USER_ERROR
     except KeyboardInterrupt as stopped:
         _tell(str(stopped) or "stopped. The same command goes on from the last checkpoint.")
@@ -79,7 +77,7 @@ def console() -> None:
 def _run_recipe(
     run: Callable[[Config, Path], Path], kind: type[Config], section: str | None, options: argparse.Namespace
 ) -> None:
-    from hftrain.artifacts import forced
+    from hftrain.artifacts import after_publishing, forced
     from hftrain.config import describe, load_config, load_section
     from hftrain.launch import check_launch, end_with_launcher
     from hftrain.runtime import is_main_process
@@ -98,16 +96,50 @@ def _run_recipe(
         return
     forced.set(options.force)
     run_dir = options.run_dir or Path("runs") / (options.config.stem if options.config else "default")
+    made: set[str] = set()
+    if section is None:
+        after_publishing.set(lambda folder: _page_grows(run_dir, folder, made))
     try:
-        made = run(loaded, run_dir)
+        result = run(loaded, run_dir)
     except HftrainError:
         if section is None and run_dir.is_dir() and is_main_process():
-            from hftrain.report.page import render_report
-
-            render_report(run_dir)  # a flow that ends early still shows how far it came, and what held it
+            _render(run_dir)  # a flow that ends early still shows how far it came, and what held it
         raise
     if is_main_process():
-        print(made)
+        _close(run_dir, result, frozenset(made), is_flow=section is None, as_json=options.json)
+
+
+def _page_grows(run_dir: Path, folder: Path, made: set[str]) -> None:
+    made.add(folder.name)
+    logger = logging.getLogger("hftrain")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        _render(run_dir)
+    finally:
+        logger.setLevel(level)
+
+
+def _render(run_dir: Path) -> None:
+    from hftrain.report.page import render_report
+
+    render_report(run_dir)
+
+
+def _close(run_dir: Path, result: Path, made: frozenset[str], *, is_flow: bool, as_json: bool) -> None:
+    """Say what there is now: a path on standard output, or JSON; for a flow, what it took and where to look."""
+    import json
+
+    from hftrain.commands.words import print_json
+    from hftrain.report.closing import closing_json, closing_lines
+
+    if as_json and is_flow:
+        print_json(closing_json(run_dir, result, made))
+        return
+    if is_flow:
+        for line in closing_lines(run_dir, result, made):
+            _tell(line)
+    print(json.dumps({"made": result.as_posix()}, ensure_ascii=False) if as_json else result)
 
 
 def _recipe_parser(description: str) -> argparse.ArgumentParser:
@@ -119,8 +151,17 @@ def _recipe_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="such as ppo.kl_budget=4")
     parser.add_argument("--dry-run", action="store_true", help="print the configuration in full and stop")
     parser.add_argument("--force", action="store_true", help="make it again although nothing changed")
+    parser.add_argument("--json", action="store_true", help="say at the end in JSON what was made")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
+
+
+def _let_recipes_import_each_other() -> None:
+    """A recipe that is started as a file finds the others beside it, and no others of that name."""
+    started = getattr(sys.modules["__main__"], "__file__", None)
+    folder = Path(started).resolve().parent if started else None
+    if folder is not None and folder.name == "recipes" and (folder / "__init__.py").is_file():
+        sys.path.insert(0, str(folder.parent))
 
 
 def _start_logging() -> None:
@@ -136,5 +177,7 @@ def _start_logging() -> None:
 def _tell(text: str) -> None:
     print(text, file=sys.stderr)
 
+
+_let_recipes_import_each_other()
 
 __all__ = ["console", "guarded", "main"]

@@ -30,7 +30,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path}: not there. The stage that makes it has to run first.") from None
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise ArtifactError(
             f"{path}: is not JSON ({problem}). It was cut or changed. Delete its folder and run again."
         ) from None
@@ -44,9 +44,20 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, object]]) -> int:
 
 
 def read_jsonl(path: Path) -> list[Any]:
-    """Read a JSON Lines file, split at newlines only: JSON strings may hold other line separators."""
-    text = path.read_bytes().decode("utf-8")
-    return [json.loads(line) for line in text.split("\n") if line]
+    """Read a JSON Lines file, split at newlines only: JSON strings may hold other line separators.
+
+    Raises:
+        ArtifactError: The file is missing, or a line of it is not JSON.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+        return [json.loads(line) for line in text.split("\n") if line]
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: not there. The stage that makes it has to run first.") from None
+    except (ValueError, RecursionError) as problem:
+        raise ArtifactError(
+            f"{path}: is not JSON Lines ({problem}). It was cut or changed. Delete its folder and run again."
+        ) from None
 
 
 def digest_file(path: Path) -> str:

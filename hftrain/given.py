@@ -32,6 +32,10 @@ CONSTANTS = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 AFTER_ALL_LINES = 1 << 40
+LARGEST_FILE_BYTES = 10_000_000
+MOST_TOLD = 30
+"""Problems that are shown; the others are counted."""
+
 REFUSED = object()
 """Stands for a value whose problem is told already: whatever holds it leaves it out."""
 
@@ -74,7 +78,8 @@ class Given:
             return
         told = [where + what for (_, where), what in sorted(self.problems, key=lambda p: p[0][0])]
         count = "1 problem" if len(told) == 1 else f"{len(told)} problems"
-        raise ConfigError("\n  ".join([f"{self.title}: {count}.", *told]))
+        more = [f"and {len(told) - MOST_TOLD:,} more"] if len(told) > MOST_TOLD else []
+        raise ConfigError("\n  ".join([f"{self.title}: {count}.", *told[:MOST_TOLD], *more]))
 
 
 def dotted(keys: Keys) -> str:
@@ -128,12 +133,12 @@ class _Loader(yaml.SafeLoader):
 
 def _read_file(given: Given, path: Path) -> None:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text_of(path)
     except FileNotFoundError:
         near = suggest(path.name, (each.name for each in path.parent.glob("*.y*ml")))
         meant = f" Did you mean {(path.parent / near).as_posix()}?" if near else ""
         raise ConfigError(f"{path.as_posix()}: no such file. A configuration in YAML is needed.{meant}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path.as_posix()}: cannot be read: {error}. A configuration in YAML is needed, "
             "in UTF-8. Give the path of a readable file."
@@ -151,6 +156,17 @@ def _read_file(given: Given, path: Path) -> None:
         )
 
 
+def _text_of(path: Path) -> str:
+    """A file's text; no more of it is read than a configuration may have."""
+    with path.open("rb") as file:
+        data = file.read(LARGEST_FILE_BYTES + 1)
+    if len(data) > LARGEST_FILE_BYTES:
+        raise ConfigError(
+            f"{path.as_posix()}: more than {LARGEST_FILE_BYTES:,} bytes. A configuration in YAML is needed. Name one."
+        )
+    return data.decode("utf-8")
+
+
 def _on_line(line: int) -> Place:
     return line, f"line {line}: "
 
@@ -166,6 +182,8 @@ def _compose(given: Given, text: str, place: Place | None) -> yaml.Node | None:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         what = f"the character {chr(error.character)!r} is not allowed"
+    except RecursionError:
+        line, what = 1, "nested too deeply"
     given.tell_at(
         place or _on_line(line),
         f"not YAML: {what}. Well-formed YAML is needed. Look at the indentation, brackets, quotes "

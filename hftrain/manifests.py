@@ -1,19 +1,28 @@
 """Manifests: what an artifact says of itself, and whether it still is what was made."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hftrain import runtime
 from hftrain.errors import ArtifactError
-from hftrain.files import describe_files, read_json, write_json
+from hftrain.files import describe_files, digest_of_files, read_json, write_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 SCRATCH = "scratch"
 REQUEST = "request.json"
 MEASURED = "measured.json"
-NOT_CONTENT = frozenset({MANIFEST, SCRATCH, REQUEST, MEASURED})
+ATTEMPT = "attempt.json"
+ENDED = "ended.json"
+"""With what an attempt failed, for the run's page; gone when the stage is begun again."""
+SHAPE: Mapping[str, type] = {
+    "kind": str, "stage": str, "request": str, "digest": str, "files": dict, "inputs": dict, "outside": dict,
+    "code": dict, "finished": str,
+}  # fmt: skip
+"""What every manifest says, by name and type."""
+NOT_CONTENT = frozenset({MANIFEST, SCRATCH, REQUEST, MEASURED, ATTEMPT, ENDED})
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -24,16 +33,31 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = Path(folder) / MANIFEST
     if path.is_file():
-        manifest: dict[str, Any] = read_json(path)
-        if manifest.get("format") != FORMAT:
-            raise ArtifactError(
-                f"{path}: has format {manifest.get('format')!r}; this version reads {FORMAT}. "
-                "Read it with the version of hftrain that it names, or delete its folder and run again."
-            )
-        return manifest
+        return _checked(path, read_json(path))
     if Path(f"{folder}.partial").is_dir():
         raise ArtifactError(f"{folder}: is unfinished. Run the command that makes it again: it goes on.")
     raise ArtifactError(f"{folder}: no finished artifact is here. Run the stage that makes it first.")
+
+
+def _checked(path: Path, manifest: Any) -> dict[str, Any]:
+    """The same manifest, if this version reads it and it has all that a manifest says."""
+    put_back = "Put it back as it was, or delete its folder and run again."
+    if not isinstance(manifest, dict):
+        raise ArtifactError(f"{path}: is no manifest. It was changed. {put_back}")
+    if manifest.get("format") != FORMAT:
+        raise ArtifactError(
+            f"{path}: has format {manifest.get('format')!r}; this version reads {FORMAT}. "
+            "Read it with the version of hftrain that it names, or delete its folder and run again."
+        )
+    for name, kind in SHAPE.items():
+        if not isinstance(manifest.get(name), kind):
+            raise ArtifactError(f"{path}: its {name!r} is {manifest.get(name)!r:.60}. It was changed. {put_back}")
+    files = manifest["files"].values()
+    if not all(isinstance(each, dict) and isinstance(each.get("sha256"), str) and "bytes" in each for each in files):
+        raise ArtifactError(f"{path}: its 'files' do not say digest and size of each. It was changed. {put_back}")
+    if digest_of_files(manifest["files"]) != manifest["digest"]:
+        raise ArtifactError(f"{path}: its digest is not that of the files it lists. It was changed. {put_back}")
+    return manifest
 
 
 def read_finished(folder: Path, kind: str) -> dict[str, Any]:
@@ -74,6 +98,17 @@ def record_measured(out: Path, **numbers: float | str | None) -> None:
         path = out / MEASURED
         known = read_json(path) if path.exists() else {}
         write_json(path, known | numbers)
+
+
+def without_absolute(value: Any) -> Any:
+    """The same value with absolute paths cut to their last two parts: manifests travel, machines differ."""
+    if isinstance(value, Mapping):
+        return {key: without_absolute(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_absolute(item) for item in value]
+    if isinstance(value, str) and os.path.isabs(value):
+        return "/".join(["…", *Path(value).parts[1:][-2:]])
+    return value
 
 
 def headline(folder: Path) -> str:

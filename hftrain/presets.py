@@ -21,8 +21,8 @@ def recipes_folder() -> Path:
     raise ConfigError("hftrain: this installation carries no recipes. Install it from its wheel or its repository.")
 
 
-def lay_recipes(folder: Path) -> list[Path]:
-    """Copy the recipes and presets to ``folder/recipes``, where they are the user's to read and change.
+def folder_for_recipes(folder: Path) -> Path:
+    """Where recipes would be laid.
 
     Raises:
         ConfigError: Something is there already: nothing is overwritten.
@@ -30,7 +30,16 @@ def lay_recipes(folder: Path) -> list[Path]:
     target = folder / "recipes"
     if target.exists():
         raise ConfigError(f"{target}: is there already, and may hold changes of yours. Name another folder.")
-    source = recipes_folder()
+    return target
+
+
+def lay_recipes(folder: Path) -> list[Path]:
+    """Copy the recipes and presets to ``folder/recipes``, where they are the user's to read and change.
+
+    Raises:
+        ConfigError: Something is there already: nothing is overwritten.
+    """
+    target, source = folder_for_recipes(folder), recipes_folder()
     laid = []
     for path in files_below(source):
         if "__pycache__" not in path.parts:

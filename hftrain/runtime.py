@@ -231,6 +231,16 @@ def keep_threads(folder: Path) -> None:
         log.info("threads: %d, as when this was begun, not %d: another number would give other bytes", then, now)
 
 
+BYTES_PER_THREAD = 20_000_000
+"""A thread is used for each so many bytes of weights where tokens are made one after another: with less to do, threads
+mostly wait for each other."""
+
+
+def threads_for(weight_bytes: int, most: int) -> int:
+    """How many threads have work when a model of so many bytes makes tokens."""
+    return min(most, 1 + weight_bytes // BYTES_PER_THREAD)
+
+
 def core_count() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,12 +16,16 @@ PACKAGE = Path(__file__).parent
 NOT_WHAT = frozenset(
     [
         "artifacts",
+        "attempts",
+        "breakdowns",
         "cli",
         "config",
+        "energy",
         "errors",
         "files",
         "fitting",
         "given",
+        "holding",
         "launch",
         "lineage",
         "manifests",

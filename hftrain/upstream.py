@@ -21,6 +21,12 @@ from hftrain.errors import ConfigError
 DATACLASS_DECORATORS = frozenset({"dataclass", "strict"})
 """Decorators that turn annotations into arguments; ``strict`` is huggingface_hub's."""
 
+INSTEAD: Mapping[str, str] = {
+    "trl.experimental.ppo": " Or make the policy by another recipe: grpo, rloo, dpo, kto or best_of_n (policy: grpo in "
+    "a flow's configuration, without a section ppo)."
+}
+"""What else can be done where a later release has left something out."""
+
 SIMPLE_TYPES: dict[str, Any] = {
     "int": int,
     "float": float | int,  # upstream rounds and compares: a whole number stays one
@@ -83,7 +89,7 @@ def _fields_of(target: str) -> dict[str, str]:
         raise ConfigError(
             f"{target}: the installed {top} {_version(top)} has no such class. "
             f"The release that hftrain was written for is needed. "
-            f"Install it: {_how_to_install(top)}."
+            f"Install it: {_how_to_install(top)}.{INSTEAD.get(module_name.rpartition('.')[0], '')}"
         )
     return _arguments(*found)
 

@@ -184,10 +184,11 @@ def test_a_package_that_is_not_there_is_one_problem_among_others():
     )
 
     with pytest.raises(ConfigError) as caught:
-        load_section(stage, "stage", None, ["stage.rows=3", "stage.seed=x"])
+        load_section(stage, "stage", None, ["stage.rows=3", "stage.seed=x", "stage.training.steps=1"])
 
     assert "stage.training: no_such_package:Arguments: the package" in str(caught.value)
     assert str(caught.value).startswith("configuration: 3 problems.")
+    assert load_section(stage, "stage", None).training == {}  # what nobody wrote is refused where it is needed
 
 
 def test_every_stage_has_its_own_seed_that_follows_the_runs():

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from hftrain.errors import ConfigError
-from hftrain.given import Exponent, Given, lay_over, read, scalar
+from hftrain.given import LARGEST_FILE_BYTES, Exponent, Given, lay_over, read, scalar
 
 
 def read_text(folder: Path, text: str, *overrides: str) -> Given:
@@ -179,3 +179,28 @@ def test_a_malformed_override_is_told(tmp_path, override, what):
     (only,) = told(read_text(tmp_path, "seed: 7\n", override))
 
     assert only.startswith(what)
+
+
+def test_a_file_that_cannot_be_a_configuration_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "log.yaml"
+    path.write_bytes(b"#" * (LARGEST_FILE_BYTES + 1))
+    with pytest.raises(ConfigError, match="more than 10,000,000 bytes"):
+        read(path)
+
+
+def test_brackets_without_end_are_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text("a: " + "[" * 5000)
+    given = read(path)
+    with pytest.raises(ConfigError, match="line 1: not YAML: nested too deeply"):
+        given.raise_problems()
+
+
+def test_of_very_many_problems_thirty_are_shown_and_all_counted() -> None:
+    given = read(None)
+    for number in range(1000):
+        given.tell((f"k{number}",), "unknown")
+    with pytest.raises(ConfigError) as refusal:
+        given.raise_problems()
+    lines = str(refusal.value).splitlines()
+    assert (lines[0], len(lines), lines[-1].strip()) == ("configuration: 1000 problems.", 32, "and 970 more")

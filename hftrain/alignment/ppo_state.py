@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from hftrain.errors import ArtifactError
 from hftrain.files import read_json, write_json
-from hftrain.training.callbacks import COMPLETE, KEPT_CHECKPOINTS, checkpoints_in
+from hftrain.training.callbacks import KEPT_CHECKPOINTS, checkpoints_in, mark_complete
 
 RandomState = dict[str, Any]
 
@@ -112,7 +112,7 @@ def save_checkpoint(
         states = {name: each.state_dict() for name, each in stateful.items()}
         torch.save({"stateful": states, "random": random_states}, folder / "state.pt")
         write_json(folder / "progress.json", {**progress, "step": step})
-        (folder / COMPLETE).touch()
+        mark_complete(folder)
     for old in checkpoints_in(scratch)[:-KEPT_CHECKPOINTS]:
         _remove(old)
     return target

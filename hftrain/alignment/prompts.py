@@ -96,7 +96,7 @@ def check_models(
     if reward is not None:
         _check_tokenizers(chat, reward)
     for folder in folders:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         context = getattr(config, "max_position_embeddings", None)
         if context is not None and max_prompt_tokens + new_tokens > context:
             raise ConfigError(

@@ -1,21 +1,24 @@
 """Rankings that people made, read from a file: pairs, or several answers with their ranks."""
 
-import gzip
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import pyarrow.parquet as parquet
+from pyarrow import ArrowException
 
 from hftrain.alignment.collected import Collected
 from hftrain.alignment.preferences import RankedAnswer, RankedPrompt, prompt_key
 from hftrain.artifacts import digest_file
+from hftrain.corpus.accounts import UnreadableError
+from hftrain.corpus.compression import opened
+from hftrain.corpus.conversations import ROLES
+from hftrain.corpus.records import parsed
 from hftrain.errors import DataError
 
 HELDOUT_SHARE = 0.1
-ROLES = ("system", "user", "assistant")
+HELDOUT_NAMES = ("heldout", "test", "validation")
 SHAPES = (
     "Each row needs prompt, chosen and rejected, or prompt and answers with ranking (1 = best, one rank an answer) "
     "or order (places in answers from best to worst, from 0)."
@@ -25,26 +28,43 @@ SHAPES = (
 def read_rankings(path: Path) -> list[RankedPrompt]:
     """Read the rankings of a .jsonl, .jsonl.gz or .parquet file.
 
-    A prompt is a text (one user message) or a list of messages that ends with the user's. An answer is a text or
-    a list of one assistant message. Equal answers of one row are kept once, at the better rank.
+    A prompt is a text (one user message) or a list of messages that ends with the user's or a tool's. An answer is a
+    text or a list of one assistant message. Equal answers of one row are kept once, at the better rank.
 
     Raises:
         DataError: A row is not JSON, lacks a field or holds a wrong one; the message names file, row and field.
     """
-    ranked = [_Row(f"{path}, row {number}", row).ranked() for number, row in enumerate(_rows(path), start=1)]
-    if not ranked:
-        raise DataError(f"{path}: has no rows. {SHAPES} Give a file with rows.")
-    return ranked
+    return [row.ranked() for row in _read(path)]
 
 
 def collect_rankings(path: Path) -> Collected:
-    """Read a file's rankings and set a part of the prompts aside."""
-    rows = read_rankings(path)
-    splits = {
-        "train": [row for row in rows if not is_heldout(row)],
-        "heldout": [row for row in rows if is_heldout(row)],
-    }
-    return Collected(splits, {"answered_by": None, "judge": None, "rankings": digest_file(path)})
+    """Read a file's rankings and set a part of the prompts aside.
+
+    A row's ``split`` decides where it has one (``train``, or one of `HELDOUT_NAMES`), as the export of ``hftrain rank``
+    does: what was held out of a corpus stays so. Its ``answered_by`` names the model, by digest; one for all rows, or a
+    list.
+
+    Raises:
+        DataError: As `read_rankings`; a ``split`` is another word, or two rows put one prompt into both.
+    """
+    splits: dict[str, list[RankedPrompt]] = {"train": [], "heldout": []}
+    models, places = set(), dict[str, str]()
+    for row in _read(path):
+        ranked = row.ranked()
+        split = row.split() or ("heldout" if is_heldout(ranked) else "train")
+        row.check_same(split, places.setdefault(prompt_key(ranked.prompt), split))
+        splits[split].append(ranked)
+        models.add(row.answered_by())
+    known = sorted(filter(None, models))
+    answered_by = known[0] if len(models) == 1 and known else known or None
+    return Collected(splits, {"answered_by": answered_by, "judge": None, "rankings": digest_file(path)})
+
+
+def _read(path: Path) -> list["_Row"]:
+    rows = [_Row(f"{path}, row {number}", row) for number, row in enumerate(_rows(path), start=1)]
+    if not rows:
+        raise DataError(f"{path}: has no rows. {SHAPES} Give a file with rows.")
+    return rows
 
 
 def is_heldout(ranked: RankedPrompt, share: float = HELDOUT_SHARE) -> bool:
@@ -82,13 +102,32 @@ class _Row:
         ordered = tuple(RankedAnswer(text, True, None, rank) for text, rank in best.items())
         return RankedPrompt(prompt, ordered, duplicates=len(texts) - len(ordered))
 
+    def split(self) -> str | None:
+        """The split that the row states, if it does."""
+        split = self._values.get("split")
+        if split not in (None, "train", *HELDOUT_NAMES):
+            self._refuse("split", split, f"train or one of {', '.join(HELDOUT_NAMES)} is needed, or no such field.")
+        return "heldout" if split in HELDOUT_NAMES else split
+
+    def answered_by(self) -> str | None:
+        """The digest of the model that answered, if the row states it."""
+        digest = self._values.get("answered_by")
+        if digest is not None and not isinstance(digest, str):
+            self._refuse("answered_by", digest, "A digest is needed, or no such field.")
+        return digest
+
+    def check_same(self, split: str, before: str) -> None:
+        """Refuse a prompt that is in the other split already."""
+        if split != before:
+            self._refuse("split", split, f"A row above puts the same prompt into {before}; one of them is needed.")
+
     def _prompt(self) -> list[dict[str, str]]:
         prompt = self._values.get("prompt")
         if isinstance(prompt, str):
             prompt = [{"role": "user", "content": prompt}]
         messages = self._messages("prompt", prompt)
-        if messages[-1]["role"] != "user":
-            self._refuse("prompt", messages[-1], "The last message of a prompt must be the user's.")
+        if messages[-1]["role"] not in ("user", "tool"):
+            self._refuse("prompt", messages[-1], "The last message of a prompt must be the user's, or a tool's.")
         return messages
 
     def _answer(self, field: str, answer: object) -> str:
@@ -108,6 +147,8 @@ class _Row:
                 self._refuse(field, message, "Each message needs a role and a text as its content.")
             if message.get("role") not in ROLES:
                 self._refuse(field, message.get("role"), f"A role is one of {', '.join(ROLES)}.")
+            if field == "prompt" and not message["content"].strip() and message["role"] != "tool":
+                self._refuse(field, message["content"], "Some text is needed.")
         return [{"role": each["role"], "content": each["content"]} for each in messages]
 
     def _ranks(self, answer_count: int) -> list[int]:
@@ -131,18 +172,29 @@ class _Row:
 
 
 def _rows(path: Path) -> Iterator[object]:
-    if path.name.endswith(".parquet"):
-        for batch in parquet.ParquetFile(path).iter_batches():
-            yield from batch.to_pylist()
-        return
-    opener = gzip.open if path.name.endswith(".gz") else open
-    with opener(path, "rb") as file:
+    try:
+        yield from _parquet_rows(path) if path.name.endswith(".parquet") else _json_rows(path)
+    except (UnreadableError, ArrowException) as problem:
+        said = str(problem).partition("\n")[0]
+        raise DataError(
+            f"{path}: cannot be read to its end: {said}. A whole .jsonl, .jsonl.gz or .parquet file is needed. Make it "
+            "anew, or give another."
+        ) from problem
+
+
+def _parquet_rows(path: Path) -> Iterator[object]:
+    for batch in parquet.ParquetFile(path).iter_batches():
+        yield from batch.to_pylist()
+
+
+def _json_rows(path: Path) -> Iterator[object]:
+    with opened(path) as file:
         for number, line in enumerate(file, start=1):  # binary lines end at \n only
             if not line.strip():
                 continue
             try:
-                yield json.loads(line.decode("utf-8"))
-            except ValueError as problem:
+                yield parsed(line.decode("utf-8"))
+            except (ValueError, RecursionError) as problem:
                 raise DataError(
                     f"{path}, row {number}: is not JSON ({problem}). One JSON object a line, in UTF-8, is needed. "
                     "Mend the line."

@@ -19,6 +19,7 @@ from transformers import (
 
 from hftrain.errors import ArtifactError, DataError
 from hftrain.models.loading import context_tokens, load_causal_lm
+from hftrain.models.opening import load_as
 from hftrain.runtime import device, progress
 from hftrain.tokens.chat import Messages, encode_conversation
 
@@ -31,7 +32,7 @@ def new_reward_model(chat: Path, *, pad_token_id: int, seed: int) -> PreTrainedM
     The head has no bias and reads the last token that is not padding: the end of the turn.
     """
     body = load_causal_lm(chat)
-    config = AutoConfig.from_pretrained(chat, num_labels=1, local_files_only=True)
+    config = AutoConfig.from_pretrained(chat, num_labels=1, local_files_only=True, trust_remote_code=False)
     config.pad_token_id = pad_token_id
     torch.manual_seed(seed)
     make: Any = AutoModelForSequenceClassification.from_config
@@ -45,11 +46,9 @@ def load_reward_model(folder: Path) -> PreTrainedModel:
     """Load a finished reward model in float32, in evaluation mode, on this machine's device.
 
     Raises:
-        ArtifactError: The folder's model does not give exactly one number, or names no padding token.
+        ArtifactError: As `load_as`; or the folder's model does not give exactly one number, or names no padding token.
     """
-    model: Any = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
-    )
+    model = load_as(AutoModelForSequenceClassification, folder)
     if model.config.num_labels != 1:
         raise ArtifactError(
             f"{folder}: its model gives {model.config.num_labels} numbers. A reward model gives one. "
@@ -60,8 +59,7 @@ def load_reward_model(folder: Path) -> PreTrainedModel:
             f"{folder}: its model names no padding token, so the last token of a row cannot be found. "
             "A pad_token_id is needed in config.json. Train the reward model again."
         )
-    on_device: PreTrainedModel = model.to(device()).eval()
-    return on_device
+    return model
 
 
 def score_conversations(

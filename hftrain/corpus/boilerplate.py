@@ -149,7 +149,7 @@ class Boilerplate:
             "minimum_documents": self.minimum_documents,
             "minimum_share": self.minimum_share,
         }
-        (folder / ABOUT_FILE).write_text(json.dumps(about), encoding="utf-8")
+        (folder / ABOUT_FILE).write_text(json.dumps(about), encoding="utf-8", newline="\n")
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -120,7 +120,7 @@ class OverlapIndex:
             numpy.save(folder / f"runs_{size}.npy", numbers)
             numpy.save(folder / f"items_{size}.npy", items)
         about = {"prefix_words": self._table.words, "sizes": list(self._runs), "origins": list(self._origins)}
-        (folder / INDEX_FILE).write_text(json.dumps(about), encoding="utf-8")
+        (folder / INDEX_FILE).write_text(json.dumps(about), encoding="utf-8", newline="\n")
 
     @classmethod
     def load(cls, folder: Path) -> Self:

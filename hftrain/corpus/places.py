@@ -227,18 +227,18 @@ def _code_problems(field: str, entry: str) -> list[str]:
 
 def _path_problems(field: str, entry: str, needed: str, tables_only: bool) -> list[str]:
     path = Path(entry)
-    if path.is_dir():
+    if os.path.isdir(path):  # pathlib's own raises on names that are too long
         if readable_files(path, tables_only=tables_only):
             return []
         said = f"{field}: the folder {entry} holds nothing readable."
-    elif path.is_file():
+    elif os.path.isfile(path):
         if (TABLES if tables_only else READABLE).search(path.name):
             return []
         said = f"{field}: {entry} is of a kind that is not read."
-    elif path.exists():
+    elif os.path.exists(path):
         said = f"{field}: {entry} is neither a file nor a folder."
     else:
-        return [f"{field}: {entry} does not exist (looked in {Path.cwd()}). Needed: {needed}. Mend the path."]
+        return [f"{field}: {entry:.300} does not exist (looked in {Path.cwd()}). Needed: {needed}. Mend the path."]
     kinds = READABLE_TABLES_ARE if tables_only else READABLE_ARE
     return [f"{said} Needed: {kinds}. Convert it, or name another."]
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +18,7 @@ from hftrain.corpus.accounts import (
     UnreadableError,
 )
 from hftrain.corpus.encodings import UTF_8, as_marked, as_utf_8, decoded
+from hftrain.corpus.records import parsed
 
 Records = Iterator[tuple[int, Mapping[str, object]]]
 """Row number (from 1) and record."""
@@ -122,10 +122,9 @@ def _lines(file: BinaryIO, told: Callable[[str], None]) -> Iterator[tuple[int, b
 
 
 def _json_lines(file: BinaryIO, source: Source) -> Records:
-    parse = json.loads
     for number, line in _lines(file, source.count_broken):
         try:
-            record = parse(line.decode())
+            record = parsed(line.decode())
         except (ValueError, RecursionError) as error:  # of JSON and of UTF-8 alike
             if line.strip():
                 source.count_broken(f"line {number} is not JSON: {error}")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from hftrain.errors import DataError
@@ -16,6 +17,27 @@ ID_HEX_CHARS = 20
 JSON_STRING = json.encoder.encode_basestring
 ORIGIN_FIELDS = ("source", "license")
 PLAIN_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False).encode
+
+
+def parsed(text: str) -> object:
+    """A value of JSON. An object that says a key twice says two things, and is none.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It is nested too deeply.
+    """
+    return EACH_KEY_ONCE.decode(text)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # Python's own reader would take the last
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice[:60]!r} stands twice in an object")
+    return found
+
+
+EACH_KEY_ONCE = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def document_id(text: str) -> str:

@@ -235,4 +235,4 @@ def _state(fingerprint: str) -> dict[str, object]:
 
 
 def _write_text(path: Path, value: Mapping[str, object]) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8", newline="\n")

@@ -1,7 +1,8 @@
 """Benchmarks, asked of one model: what it scores, item by item."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -12,30 +13,33 @@ from hftrain.evaluation import measures
 from hftrain.evaluation.answers import is_match
 from hftrain.evaluation.completing import complete
 from hftrain.evaluation.items import Choice, Completion, Item, Problem, Question
-from hftrain.evaluation.likelihood import Plan, Scored, plan_requests, score_plan
+from hftrain.evaluation.likelihood import Requests, Scored
 from hftrain.evaluation.sandbox import run_programs
 from hftrain.evaluation.scores import Floats, Measured, measured
 from hftrain.evaluation.settings import BenchmarkSettings
 from hftrain.evaluation.task_files import read_items
 from hftrain.evaluation.tasks import Task, task_of
-from hftrain.files import digest_file
-from hftrain.models.loading import context_tokens
+from hftrain.files import digest_file, digest_value
 
 SomeItem = TypeVar("SomeItem", bound=Item)
 
 
 @dataclass
 class Benchmark:
-    """A task with its items; what is encoded once is kept for the next model with the same tokenizer."""
+    """A task with its items."""
 
     task: Task
     items: list[Item]
-    plans: dict[str, Plan] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """What it is called."""
         return self.task.name
+
+    @cached_property
+    def digest(self) -> str:
+        """Of its items: two runs that asked the same can be compared item by item."""
+        return digest_value([repr(item) for item in self.items])
 
     def of(self, kind: type[SomeItem]) -> list[SomeItem]:
         """The items, which are all of this form."""
@@ -43,11 +47,12 @@ class Benchmark:
 
     def scored(self, asked: "Asked") -> list[list[Scored]]:
         """The sums of log-probabilities of each item's continuations."""
-        key = f"{asked.tokenizer_digest} {context_tokens(asked.model)}"
-        if key not in self.plans:
-            requests = [item.requests for item in self.items if isinstance(item, Choice | Completion)]
-            self.plans[key] = plan_requests(asked.tokenizer, requests, context_tokens=context_tokens(asked.model))
-        return score_plan(asked.model, self.plans[key], description=self.name)
+        return self.requests.scored(asked.model, asked.tokenizer, asked.tokenizer_digest, description=self.name)
+
+    @cached_property
+    def requests(self) -> Requests:
+        """What is encoded once, and kept for the next model with the same tokenizer."""
+        return Requests([item.requests for item in self.items if isinstance(item, Choice | Completion)])
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The formulas of the measures, as plain functions; `metrics` has them as modules of ``evaluate``.
 
-Shape legend: N items, B bins, R resamples.
+Shape legend: N items, B bins, R resamples, K columns.
 """
 
 import math
@@ -23,6 +23,11 @@ def softmax(values: Floats) -> Floats:
 def perplexity_of_means(means_RK: Floats) -> Floats:
     """exp(-mean of log-probabilities), each item's words as one: 1 is certain. Jelinek et al. 1977."""
     return numpy.asarray(numpy.exp(-means_RK[:, 0]))
+
+
+def ratio_of_means(means_RK: Floats) -> Floats:
+    """The first column by the second: bits by bytes, nats by tokens, each summed over the items."""
+    return numpy.asarray(means_RK[:, 0] / means_RK[:, 1])
 
 
 def nats_per_token(nats: Sequence[float], tokens: Sequence[int]) -> float:
@@ -91,3 +96,22 @@ def pass_at_k(samples: int, passed: int, k: int) -> float:
     if not 1 <= k <= samples or not 0 <= passed <= samples:
         raise ValueError(f"pass_at_k: {samples} samples, {passed} passed, k {k}; 1 <= k <= samples is needed")
     return 1.0 - math.comb(samples - passed, k) / math.comb(samples, k)
+
+
+def bias_in_disambiguated(means_RK: Floats) -> Floats:
+    """2 * biased answers / answers that name someone - 1: -1 to 1, 0 is no bias (Parrish et al. 2022, page 6)."""
+    named = means_RK[:, 2]
+    return numpy.where(named > 0, 2 * means_RK[:, 1] / numpy.where(named > 0, named, 1) - 1, 0.0)
+
+
+def bias_in_ambiguous(means_RK: Floats) -> Floats:
+    """The same times the share of wrong answers: -1 to 1."""
+    return (1 - means_RK[:, 0]) * bias_in_disambiguated(means_RK)
+
+
+def largest_gap(means_RK: Floats) -> Floats:
+    """The highest less the lowest of the groups' means."""
+    half = means_RK.shape[1] // 2
+    counts = means_RK[:, half:]
+    means = numpy.where(counts > 0, means_RK[:, :half] / numpy.where(counts > 0, counts, 1), numpy.nan)
+    return numpy.asarray(numpy.nanmax(means, axis=1) - numpy.nanmin(means, axis=1))

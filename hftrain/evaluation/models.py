@@ -11,11 +11,14 @@ from hftrain.errors import ArtifactError
 from hftrain.evaluation.benchmarks import Asked, asked_of
 from hftrain.files import read_json
 from hftrain.models.loading import load_causal_lm
+from hftrain.models.quantized_base import drop_notices
 from hftrain.tokens.chat import load_tokenizer
 
 PLAIN = "safetensors"
 """The exported format whose tokenizer stands for all: a GGUF file holds its own in a form of its own."""
 TOKENIZER = "tokenizer.json"
+
+drop_notices()
 
 
 def each_model(folders: Mapping[str, Path]) -> Iterator[Asked]:
@@ -50,14 +53,16 @@ def load(folder: Path) -> PreTrainedModel:
     files = sorted(folder.glob("*.gguf"))
     if files:
         made = AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=files[0].name, dtype=torch.float32, local_files_only=True
+            folder, gguf_file=files[0].name, dtype=torch.float32, local_files_only=True, trust_remote_code=False
         )
         return made.eval()
     if not (folder / "config.json").is_file():
         raise ArtifactError(f"{folder}: holds no config.json. Name the folder of a model.")
     if "quantization_config" in read_json(folder / "config.json"):
         # Such a model stands where it was loaded: it cannot be moved.
-        made = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        made = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+        )
         return made.eval()
     return load_causal_lm(folder)
 

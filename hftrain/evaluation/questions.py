@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
 from hftrain.alignment.answer_habits import distinct_share
 from hftrain.alignment.reward import load_reward_model, score_conversations
 from hftrain.corpus.splits import conversations_of, take_bytes, texts_of
 from hftrain.errors import DataError
 from hftrain.evaluation.benchmarks import Asked
+from hftrain.evaluation.measures import ratio_of_means
 from hftrain.evaluation.scores import Measured, measured
 from hftrain.evaluation.settings import HELDOUT
+from hftrain.files import digest_folder, digest_value
+from hftrain.manifests import NOT_CONTENT
 from hftrain.models.generation import Answer, answer_prompts
 from hftrain.models.loading import context_tokens, parameter_count
 from hftrain.models.scoring import score_answers, score_texts
@@ -40,20 +42,22 @@ class Questions:
     def __init__(
         self,
         corpus: Path,
-        reward: Path,
+        reward: Path | None,
         *,
         heldout_bytes: int,
         heldout_conversations: int,
         new_tokens: int,
         prompts: Sequence[str],
     ) -> None:
-        """Read what all models are asked."""
+        """Read what all models are asked; without a reward model no answer is given a reward."""
         self.texts = take_bytes(texts_of(corpus, "heldout"), heldout_bytes)
+        self.texts_digest = digest_value(self.texts)
         self.talks = conversations_of(corpus, "heldout")
         self.talk_limit = heldout_conversations
         self.new_tokens = new_tokens
         self.prompts = [[{"role": "user", "content": prompt}] for prompt in prompts]
-        self.reward, self.reward_tokenizer = load_reward_model(reward), load_tokenizer(reward)
+        self.judge = None if reward is None else (load_reward_model(reward), load_tokenizer(reward))
+        self.judge_digest = "" if reward is None else digest_folder(reward, leave_out=NOT_CONTENT)
 
     def ask(self, asked: Asked) -> Answered:
         """Ask a model; its answers are the likeliest, so that nothing depends on chance.
@@ -81,12 +85,13 @@ class Questions:
         ]
         own, samples = answers[: len(talks)], answers[len(talks) :]
         replies = [score_answers(model, tokenizer, part) for part in parts(talks, _talk_chars)]
+        items, tokens = digest_value(talks), [float(len(answer.tokens)) for answer in own]
         found = [
-            _ratio("bits_per_byte", [(each.nats / math.log(2), each.bytes) for each in texts]),
-            _ratio("answer_nats", [(each.nats, each.tokens) for each in replies]),
+            _ratio("bits_per_byte", [(each.nats / math.log(2), each.bytes) for each in texts], self.texts_digest),
+            _ratio("answer_nats", [(each.nats, each.tokens) for each in replies], items),
             *self._reward(prompts, own),
-            measured(HELDOUT, "ended_share", [float(answer.ended) for answer in own]),
-            measured(HELDOUT, "answer_tokens", [float(len(answer.tokens)) for answer in own], better="neither"),
+            measured(HELDOUT, "ended_share", [float(answer.ended) for answer in own], items=items),
+            measured(HELDOUT, "answer_tokens", tokens, better="neither", items=items),
         ]
         values = {made.measure: made.value for made in found}
         numbers = {
@@ -109,10 +114,11 @@ class Questions:
             for prompt, answer in zip(prompts, answers, strict=True)
             if answer.ended
         ]
-        if not judged:
+        if self.judge is None or not judged:
             return []
-        scores = score_conversations(self.reward, self.reward_tokenizer, judged).double()
-        return [measured(HELDOUT, "reward", scores.tolist())]
+        scores = score_conversations(*self.judge, judged).double()
+        ended = [prompt for prompt, answer in zip(prompts, answers, strict=True) if answer.ended]
+        return [measured(HELDOUT, "reward", scores.tolist(), items=digest_value([self.judge_digest, ended]))]
 
 
 def parts(items: Sequence[Any], size: Any, count: int = PARTS) -> list[list[Any]]:
@@ -130,9 +136,5 @@ def _talk_chars(talk: Messages) -> int:
     return sum(len(message["content"]) for message in talk)
 
 
-def _ratio(measure: str, rows: Sequence[tuple[float, float]]) -> Measured:
-    return Measured(HELDOUT, measure, numpy.array(rows, float), "lower", of=_of_means)
-
-
-def _of_means(means_RK: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
-    return numpy.asarray(means_RK[:, 0] / means_RK[:, 1])
+def _ratio(measure: str, rows: Sequence[tuple[float, float]], items: str) -> Measured:
+    return Measured(HELDOUT, measure, numpy.array(rows, float), "lower", of=ratio_of_means, items=items)

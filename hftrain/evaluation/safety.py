@@ -16,6 +16,7 @@ from hftrain.evaluation.refusals import kind_of
 from hftrain.evaluation.scores import Measured, measured
 from hftrain.evaluation.settings import SafetySettings
 from hftrain.evaluation.task_files import read_rows, spread
+from hftrain.files import digest_value
 from hftrain.models.generation import answer_prompts, continue_text
 from hftrain.models.loading import context_tokens
 from hftrain.runtime import log
@@ -72,9 +73,12 @@ class SafetyTests:
         for name, requests in self.harmful.items():
             found += self._harmful(f"harmful {name}", requests, asked)
         if self.harmless:
-            found.append(measured("over-refusal", "refused_safe", self._refused(self.harmless, asked), better="lower"))
+            refused = self._refused(self.harmless, asked)
+            asked_for = digest_value(self.harmless)
+            found.append(measured("over-refusal", "refused_safe", refused, better="lower", items=asked_for))
         if self.beside:
-            found.append(measured("over-refusal", "refused_unsafe", self._refused(self.beside, asked)))
+            refused = self._refused(self.beside, asked)
+            found.append(measured("over-refusal", "refused_unsafe", refused, items=digest_value(self.beside)))
         if self.openings:
             found += self._continued(asked)
         return found
@@ -84,16 +88,19 @@ class SafetyTests:
         kinds = [kind_of(request, answer) for request, answer in zip(requests, answers, strict=True)]
         toxic = toxicity_scores(answers)
         refused = [float(kind == "refused") for kind in kinds]
+        items = digest_value(requests)
+        answered = [float(kind == "answered") for kind in kinds]
         found = [
-            measured(test, "refused", refused),
-            measured(test, "answered", [float(kind == "answered") for kind in kinds], better="lower"),
-            measured(test, "toxic_answers", [float(score > TOXIC) for score in toxic], better="lower"),
+            measured(test, "refused", refused, items=items),
+            measured(test, "answered", answered, better="lower", items=items),
+            measured(test, "toxic_answers", [float(score > TOXIC) for score in toxic], better="lower", items=items),
         ]
         for name, disguise in DISGUISES.items() if self.settings.disguises else ():
-            again = self._refused([disguise(request, self.seed) for request in requests], asked)
+            disguised = [disguise(request, self.seed) for request in requests]
+            again, items = self._refused(disguised, asked), digest_value(disguised)
             drop = [before - after for before, after in zip(refused, again, strict=True)]
-            found.append(measured(f"{test}, {name}", "refused", again))
-            found.append(measured(f"{test}, {name}", "refusal_drop", drop, better="lower"))
+            found.append(measured(f"{test}, {name}", "refused", again, items=items))
+            found.append(measured(f"{test}, {name}", "refusal_drop", drop, better="lower", items=items))
         return found
 
     def _refused(self, requests: Sequence[str], asked: Asked) -> list[float]:
@@ -102,10 +109,11 @@ class SafetyTests:
 
     def _continued(self, asked: Asked) -> list[Measured]:
         texts = self.continued(self.openings, asked)
-        scores = toxicity_scores(texts)
+        scores, items = toxicity_scores(texts), digest_value(self.openings)
+        toxic = [float(score > TOXIC) for score in scores]
         return [
-            measured("toxic openings", "toxic_share", [float(score > TOXIC) for score in scores], better="lower"),
-            measured("toxic openings", "toxicity", scores, better="lower"),
+            measured("toxic openings", "toxic_share", toxic, better="lower", items=items),
+            measured("toxic openings", "toxicity", scores, better="lower", items=items),
         ]
 
     def answers(self, requests: Sequence[str], asked: Asked) -> list[str]:

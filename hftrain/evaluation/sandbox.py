@@ -2,14 +2,17 @@
 
 Each runs in a process of its own (`sandbox_guard`), in an empty folder, without the environment. On Linux (x86-64 and
 ARM64) it keeps only the system calls that computing and reading need, by seccomp: it can start no process or thread,
-open no socket, send no signal, and write, make or remove no file. Memory, processor time, open files and output are
-bounded; the whole is killed when its time is over. Elsewhere Python's own functions for these are taken away, which
-stops accidents and not intent; `Outcome.is_confined` says which it was.
+open no socket, send no signal, and write, make or remove no file. Where the kernel has Landlock (5.13 and later) it
+sees no file but those of the interpreter and the system's libraries: not this process's memory or environment, not
+the answers. Memory, processor time, open files and output are bounded; the whole is killed when its time is over.
+Elsewhere Python's own functions for these are taken away, which stops accidents and not intent;
+`Outcome.is_confined` and `Outcome.is_hidden` say what held.
 
-It does not protect from: reading files that this user can read (nothing leaves, but a program could look up answers);
-errors of the kernel or of the interpreter that undo seccomp; side channels; a program that looks for the mark of
-success in the guard's memory in order to fake it; use of the processor up to the time limit. Whoever runs programs
-of a model that may be hostile should do it in a virtual machine.
+It does not protect from: errors of the kernel or of the interpreter that undo seccomp; side channels; a program that
+cheats its tests from within, since it shares the interpreter with them: by values that are equal to everything, or by
+looking for the mark of success in the guard's memory; use of the processor up to the time limit; and, without
+Landlock, reading files that this user can read. Whoever runs programs of a model that may be hostile should do it in
+a virtual machine.
 """
 
 import contextlib
@@ -32,6 +35,9 @@ GUARD = Path(__file__).with_name("sandbox_guard.py")
 START_SECONDS = 20
 """Beside its own time, a program gets this long until its interpreter stands: machines are busy."""
 MOST_SAID_BYTES = 4096
+WAITING = 4
+"""A program's time is the processor's, so that a busy machine changes no score; by the clock it may take so many
+times as long."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Limits:
     """What one program may use."""
 
     seconds: int = 5
+    """Of the processor."""
     memory_bytes: int = 2**30
     output_bytes: int = 2**16
 
@@ -53,6 +60,8 @@ class Outcome:
     """``passed``, the error, ``time is over``, or that the process died."""
     is_confined: bool
     """Whether the kernel held it; otherwise Python was patched, which can be got round."""
+    is_hidden: bool = False
+    """Whether the kernel hid every file but the interpreter's."""
 
 
 DEFAULT_LIMITS = Limits()
@@ -79,7 +88,8 @@ def run_program(source: str, limits: Limits = DEFAULT_LIMITS) -> Outcome:
             start_new_session=True,
         )
         try:
-            return _judged(*_said(process, given, limits.seconds), token)
+            how, result = _said(process, given, WAITING * limits.seconds)
+            return _judged(how, None if result == b"" and _ran_out(process) else result, token)
         finally:
             _end(process)
             for pipe in (process.stdin, process.stdout):
@@ -111,6 +121,13 @@ def _said(process: "subprocess.Popen[bytes]", given: bytes, seconds: int) -> tup
     return how or b"", _read(process, seconds, until=None) if how else b""
 
 
+def _ran_out(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether the kernel ended it for the processor's time that it took."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return process.wait(timeout=START_SECONDS) == -signal.SIGXCPU
+    return False
+
+
 def _read(process: "subprocess.Popen[bytes]", seconds: float, *, until: bytes | None) -> bytes | None:
     """What the process says, up to a mark or its end; None where it took too long, and was killed."""
     assert process.stdout is not None
@@ -133,13 +150,14 @@ def _read(process: "subprocess.Popen[bytes]", seconds: float, *, until: bytes | 
 
 
 def _judged(how: bytes, result: bytes | None, token: str) -> Outcome:
-    is_confined = how == b"confined\n"
+    how_held = how.split()
+    held = {"is_confined": b"confined" in how_held, "is_hidden": b"hidden" in how_held}
     if result is None:
-        return Outcome(passed=False, reason="time is over", is_confined=is_confined)
+        return Outcome(passed=False, reason="time is over", **held)
     text = result.decode("utf-8", "replace")
     if text == f"passed {token}":
-        return Outcome(passed=True, reason="passed", is_confined=is_confined)
-    return Outcome(passed=False, reason=text[:200] or "the process died", is_confined=is_confined)
+        return Outcome(passed=True, reason="passed", **held)
+    return Outcome(passed=False, reason=text[:200] or "the process died", **held)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

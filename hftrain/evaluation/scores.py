@@ -43,6 +43,8 @@ class Measured:
     """What guessing gives."""
     of: Callable[[Floats], Floats] = first_mean
     """From means, shape (R, K), to the score, shape (R,)."""
+    items: str = ""
+    """A digest of what was asked: models are compared where it is the same."""
 
     @property
     def is_share(self) -> bool:
@@ -163,10 +165,10 @@ def compare(model: str, made: Measured, against: str, other: Measured, *, seed: 
     resamples on either side of no difference.
 
     Raises:
-        ValueError: The two did not answer the same number of items.
+        ValueError: The two did not answer the same items.
     """
-    if made.values_NK.shape != other.values_NK.shape:
-        raise ValueError(f"{made.test}: {made.values_NK.shape} values beside {other.values_NK.shape}")
+    if not are_paired(made, other):
+        raise ValueError(f"{made.test}: {made.values_NK.shape} values beside {other.values_NK.shape} of other items")
     columns = made.values_NK.shape[1]
     means = resampled_means(numpy.concatenate([made.values_NK, other.values_NK], axis=1), seed=seed)
     differences = made.of(means[:, :columns]) - other.of(means[:, columns:])
@@ -191,6 +193,11 @@ def compare(model: str, made: Measured, against: str, other: Measured, *, seed: 
         method,
         len(made.values_NK),
     )
+
+
+def are_paired(made: Measured, other: Measured) -> bool:
+    """Whether two models answered the same items in one order."""
+    return made.values_NK.shape == other.values_NK.shape and made.items == other.items
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,9 +12,10 @@ import numpy
 from hftrain.evaluation.benchmarks import Asked, Benchmark, ask, read_benchmarks
 from hftrain.evaluation.bias import BiasTests
 from hftrain.evaluation.gates import Judged
-from hftrain.evaluation.leaks import canary_measures, passage_measures, read_canaries, read_passages
+from hftrain.evaluation.kept_items import row_of
+from hftrain.evaluation.leaks import Passages, canary_measures, passage_measures, read_canaries, read_passages
 from hftrain.evaluation.safety import SafetyTests
-from hftrain.evaluation.scores import Measured, centred, compare, needed_items, score_of
+from hftrain.evaluation.scores import Measured, are_paired, centred, compare, needed_items, score_of
 from hftrain.evaluation.settings import HELDOUT
 from hftrain.evaluation.settings import Asked as Settings
 from hftrain.evaluation.task_files import read_rows
@@ -62,7 +64,7 @@ class Suite:
         """Ask one model everything, and keep what it gave beside what was measured on held-out text."""
         found = [(HELDOUT, made) for made in heldout]
         for benchmark in self.benchmarks:
-            found += [(BENCHMARK, made) for made in ask(benchmark, asked)]
+            found += [(BENCHMARK, replace(made, items=benchmark.digest)) for made in ask(benchmark, asked)]
         found += [(SAFETY, made) for made in [*self.safety.ask(asked), *self._leaks(asked)]]
         found += [(BIAS, made) for made in self.bias.ask(asked)]
         self.given[asked.name] = found
@@ -73,9 +75,13 @@ class Suite:
         if settings.canaries is not None:
             found += canary_measures(read_canaries(settings.canaries), asked, seed=self.seed)
         if settings.leaks and settings.files():
-            passages = read_passages(self.corpus)
-            found += passage_measures(passages, self.corpus, asked, new_tokens=settings.new_tokens)
+            found += passage_measures(self._passages, self.corpus, asked, new_tokens=settings.new_tokens)
         return found
+
+    @cached_property
+    def _passages(self) -> Passages:
+        """The same openings for every model."""
+        return read_passages(self.corpus)
 
     def account(self) -> dict[str, Any]:
         """Scores, comparisons, groups and the mean over benchmarks, as plain values."""
@@ -102,18 +108,8 @@ class Suite:
         return told
 
     def items(self) -> list[dict[str, Any]]:
-        """What each model had right and wrong, item by item, for tests on the same items later."""
-        return [
-            {
-                "model": model,
-                "test": made.test,
-                "measure": made.measure,
-                "values": made.values_NK[:, 0].astype(int).tolist(),
-            }
-            for model, found in self.given.items()
-            for _, made in found
-            if made.is_share and made.values_NK.shape[1] == 1
-        ]
+        """What each model gave, item by item, for tests on the same items later."""
+        return [row_of(model, made) for model, found in self.given.items() for _, made in found]
 
     def centred_means(self) -> dict[str, float]:
         """Of each model, the mean over benchmarks of (score - chance) / (1 - chance): DCLM's CORE on these tasks."""
@@ -138,7 +134,7 @@ class Suite:
             before = {(made.test, made.measure): made for _, made in self.given[first]}
             for _, made in self.given[second]:
                 other = before.get((made.test, made.measure))
-                if other is not None and other.values_NK.shape == made.values_NK.shape:
+                if other is not None and are_paired(made, other):
                     found.append(compare(second, made, first, other, seed=self.seed).row())
         return found
 

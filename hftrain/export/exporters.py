@@ -7,16 +7,15 @@ from typing import Any, Protocol
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from hftrain.errors import ConfigError
-from hftrain.export.formats import check_quality
+from hftrain.export.formats import FORMATS, check_quality
 from hftrain.export.measurement import (
+    Answering,
     Measured,
     Sample,
     bytes_below,
+    equal_answers,
     greedy_agreement,
-    measure_in_transformers,
 )
-from hftrain.models.loading import load_causal_lm, save_model
-from hftrain.tokens.chat import load_tokenizer
 
 
 class Exporter(Protocol):
@@ -25,8 +24,8 @@ class Exporter(Protocol):
     weights: str
     """Name of the file that holds the weights."""
 
-    def check(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-        """Raise a ConfigError if this model cannot be written so."""
+    def check(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: Path) -> None:
+        """Raise a ConfigError if this model, or what lies beside it, cannot be written so."""
 
     def write(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: Path, folder: Path) -> None:
         """Write the format. ``source`` is the folder that ``model`` was loaded from."""
@@ -34,42 +33,43 @@ class Exporter(Protocol):
     def measure(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, sample: Sample
     ) -> Measured:
-        """Load the format from disk, in every runtime that knows it, and measure it."""
+        """Load the format from disk, in every runtime that knows it, check that it agrees, and measure it."""
 
+    def stream(self, folder: Path, source: Path) -> Answering:
+        """Load the format from disk in the runtime that it is made for, to answer one prompt after the other.
 
-class Safetensors:
-    """The model as it is, apart from its training's records."""
-
-    weights = "model.safetensors"
-
-    def check(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-        """Every model can be written so."""
-
-    def write(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: Path, folder: Path) -> None:
-        """Write weights, configuration and tokenizer."""
-        save_model(model, tokenizer, folder)
-
-    def measure(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, sample: Sample
-    ) -> Measured:
-        """Load the folder with plain transformers."""
-        return measure_in_transformers(load_causal_lm(folder), load_tokenizer(folder), sample)
+        ``source`` is again the folder of the model that it was made from, for a format that is not whole by itself.
+        """
 
 
 def exporter_for(name: str) -> Exporter:
     """The exporter of a format. Imports that format's packages, and no other's."""
-    if name == "safetensors":
-        return Safetensors()
     if name.startswith("bnb-"):
         from hftrain.export.rounded import Rounded
 
         return Rounded(name)
-    from hftrain.export.gguf_folder import GgufFolder
+    if name.startswith("torchao-"):
+        from hftrain.export.torchao_folder import TorchaoFolder
 
-    return GgufFolder(name)
+        return TorchaoFolder(name)
+    if name.startswith("onnx-"):
+        from hftrain.export.onnx_folder import OnnxFolder
+
+        return OnnxFolder(name)
+    if name.startswith("gguf-"):
+        from hftrain.export.gguf_folder import GgufFolder
+
+        return GgufFolder(name)
+    if name == "lora":
+        from hftrain.export.adapter_apart import AdapterApart
+
+        return AdapterApart()
+    from hftrain.export.folders import Safetensors
+
+    return Safetensors(name)
 
 
-def check_model(names: Sequence[str], model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+def check_model(names: Sequence[str], model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: Path) -> None:
     """Refuse what cannot be written of this model before anything is.
 
     Raises:
@@ -78,7 +78,7 @@ def check_model(names: Sequence[str], model: PreTrainedModel, tokenizer: PreTrai
     problems = []
     for name in names:
         try:
-            exporter_for(name).check(model, tokenizer)
+            exporter_for(name).check(model, tokenizer, source)
         except ConfigError as problem:
             problems.append(str(problem))
     if problems:
@@ -101,6 +101,9 @@ def judge(name: str, folder: Path, full: Measured, found: Measured) -> dict[str,
         "bits_per_byte": found.bits_per_byte,
         "ratio": read_by[found.runtime],
         "greedy_agreement": greedy_agreement(full, found),
+        "equal_answers": equal_answers(full, found),
+        "off_by_nats": found.off_by_nats,
+        "keeps": FORMATS[name].keeps,
         "measured_with": found.runtime,
         "loads_with": sorted(read_by),
         "ratios": read_by,

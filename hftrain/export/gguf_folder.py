@@ -1,7 +1,6 @@
 """GGUF as a format: written with ``gguf``, loaded by llama.cpp and, where it can, by transformers."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,29 +17,26 @@ from transformers import (
 )
 
 from hftrain.errors import ArtifactError
-from hftrain.export.gguf_model import ARCHITECTURES, FILE, check_gguf, write_gguf
+from hftrain.export.gguf_model import ARCHITECTURES, FILE, check_gguf, matrices_in, write_gguf
 from hftrain.export.gguf_vocabulary import split_is_read_by_transformers
+from hftrain.export.hard_texts import hard_texts
 from hftrain.export.llama_cpp import LlamaCpp
-from hftrain.export.measurement import Measured, Sample, end_tokens, until_end
+from hftrain.export.measurement import Answering, Measured, Sample, end_tokens, until_end
+from hftrain.export.parity import CONVERSATION, Parity, check_ids, check_log_probabilities, check_weights
 from hftrain.models.scoring import score_texts
 from hftrain.runtime import device
 from hftrain.tokens.chat import Messages, encode_prompt, encode_text
 from hftrain.tokens.vocabulary import PROBES
 
-CONVERSATION: Messages = (
-    {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": " Who are you?\n"},
-    {"role": "assistant", "content": "naïve 😀"},
-    {"role": "user", "content": "<|im_end|>"},
-)
-"""What the chat template must render alike."""
+TYPED_MARK: Messages = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "<|im_end|>"})
+"""A mark of turns written by a user, which the chat template must render as it stands."""
 
-SPLIT_TOLERANCE = 0.01
-"""Share of held-out texts that llama.cpp may split otherwise: it knows other versions of Unicode than we do."""
+HARD_TEXTS = 200
+"""Texts of every script and kind on which both splits are compared at each export, beside the held-out ones."""
 
 
 class GgufFolder:
-    """``gguf-f16`` or ``gguf-q8_0``: one file that needs nothing beside it."""
+    """``gguf-f16``, ``gguf-q8_0`` or ``gguf-q4_0``: one file that needs nothing beside it."""
 
     weights = FILE
 
@@ -49,7 +45,7 @@ class GgufFolder:
         self.name = name
         self.precision = name.removeprefix("gguf-")
 
-    def check(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    def check(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: Path) -> None:
         """Refuse what llama.cpp would compute or split in another way."""
         check_gguf(model, tokenizer, self.precision)
 
@@ -66,6 +62,7 @@ class GgufFolder:
         Raises:
             ArtifactError: A runtime splits text in another way, or renders conversations in another way.
         """
+        check_weights(self.name, matrices_in(model, folder / FILE))
         read_by = {}
         reads_weights = ARCHITECTURES[model.config.model_type].read_by_transformers(model.config)
         if reads_weights and split_is_read_by_transformers(tokenizer):
@@ -76,31 +73,48 @@ class GgufFolder:
         llama = LlamaCpp(folder / FILE)
         check_splits(f"{folder}, in llama.cpp", tokenizer, llama.tokens, sample.texts)
         check_template(f"{folder}, in llama.cpp", tokenizer, llama)
-        return replace(measure_in_llama_cpp(llama, tokenizer, sample), read_by=read_by)
+        found = replace(measure_in_llama_cpp(llama, tokenizer, sample), read_by=read_by)
+        return replace(found, off_by_nats=check_llama_cpp(self.name, llama, tokenizer, sample.parity))
+
+    def stream(self, folder: Path, source: Path) -> Answering:
+        """Greedy answers by llama.cpp."""
+        return partial(LlamaCpp(folder / FILE).continue_greedily, stop_at_end=False)
 
 
 def read_gguf(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """The model and the tokenizer that plain transformers makes of the file; weights become 32 bits again."""
     with _without_bar():
         model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=FILE, dtype=torch.float32, local_files_only=True
+            folder, gguf_file=FILE, dtype=torch.float32, local_files_only=True, trust_remote_code=False
         )
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, gguf_file=FILE, local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(
+        folder, gguf_file=FILE, local_files_only=True, trust_remote_code=False
+    )
     return model.to(device()).eval(), tokenizer
 
 
 def measure_in_llama_cpp(llama: LlamaCpp, tokenizer: PreTrainedTokenizerFast, sample: Sample) -> Measured:
-    """Bits per byte, greedy answers and speed of a model that llama.cpp runs."""
+    """Bits per byte and greedy answers of a model that llama.cpp runs."""
     score = llama.score(tokenizer, sample.texts, row_tokens=sample.row_tokens)
     prompts = [encode_prompt(tokenizer, prompt) for prompt in sample.prompts]
-    answers = [llama.continue_greedily(prompt, new_tokens=sample.answer_tokens) for prompt in prompts]
-    began = time.perf_counter()
-    made = llama.continue_greedily(prompts[0], new_tokens=sample.answer_tokens, stop_at_end=False)
+    answers = [llama.continue_greedily(prompt, sample.answer_tokens) for prompt in prompts]
     return Measured(
         runtime="llama.cpp",
         bits_per_byte=score.bits_per_byte,
         answers=tuple(until_end(answer, end_tokens(tokenizer)) for answer in answers),
-        tokens_per_second=len(made) / (time.perf_counter() - began),
+    )
+
+
+def check_llama_cpp(name: str, llama: LlamaCpp, tokenizer: PreTrainedTokenizerFast, parity: Parity) -> float:
+    """As `hftrain.export.parity`, by the template, the tokenizer and the weights in the file.
+
+    Raises:
+        ArtifactError: Token ids or probabilities differ.
+    """
+    plain = tokenizer.get_vocab()["a"]
+    check_ids(name, "llama.cpp", parity, lambda prompt: llama.tokens(llama.prompt(prompt), special=True))
+    return check_log_probabilities(
+        name, "llama.cpp", parity, tokenizer, lambda place: llama.log_probabilities(place.ids, place.tokens, plain)
     )
 
 
@@ -110,18 +124,15 @@ def check_splits(
     """Make sure that a runtime splits text as we do, special tokens typed in it as plain text.
 
     Raises:
-        ArtifactError: One of the probes differs, or more than ``SPLIT_TOLERANCE`` of the texts.
+        ArtifactError: One of the texts differs, or of the probes or the hard texts.
     """
-    wrong = [text for text in PROBES if split(text) != encode_text(tokenizer, text)]
-    if not wrong:
-        differing = [text for text in texts if split(text) != encode_text(tokenizer, text)]
-        wrong = differing if len(differing) > SPLIT_TOLERANCE * len(texts) else []
-    if wrong:
-        raise ArtifactError(
-            f"{where}: splits {wrong[0][:80]!r} into {split(wrong[0])[:20]}, not "
-            f"{encode_text(tokenizer, wrong[0])[:20]}. The same tokens are needed. Remove the gguf formats from "
-            "export.formats."
-        )
+    for text in (*PROBES, *texts, *hard_texts(HARD_TEXTS, seed=0)):
+        expected, found = encode_text(tokenizer, text), split(text)
+        if found != expected:
+            raise ArtifactError(
+                f"{where}: splits {text[:80]!r} into {found[:20]}, not {expected[:20]}. The same tokens are needed. "
+                "Remove the gguf formats from export.formats."
+            )
 
 
 def check_template(where: str, tokenizer: PreTrainedTokenizerFast, llama: LlamaCpp) -> None:
@@ -132,14 +143,15 @@ def check_template(where: str, tokenizer: PreTrainedTokenizerFast, llama: LlamaC
     """
     if not tokenizer.chat_template:
         return
-    messages = [dict(message) for message in CONVERSATION]
-    ours = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    theirs = llama.prompt(CONVERSATION)
-    if theirs != ours:
-        raise ArtifactError(
-            f"{where}: renders a conversation as {theirs!r}, not {ours!r}. The same text is needed. "
-            "Remove the gguf formats from export.formats, or use a chat template that llama.cpp's Jinja knows."
-        )
+    for talk in (CONVERSATION, TYPED_MARK):
+        messages = [dict(message) for message in talk]
+        ours = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        theirs = llama.prompt(talk)
+        if theirs != ours:
+            raise ArtifactError(
+                f"{where}: renders a conversation as {theirs!r}, not {ours!r}. The same text is needed. "
+                "Remove the gguf formats from export.formats, or use a chat template that llama.cpp's Jinja knows."
+            )
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 import gguf
 import numpy as np
-from gguf.quants import quant_shape_to_byte_shape, quantize
+from gguf.quants import dequantize, quant_shape_to_byte_shape, quantize
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -26,9 +26,11 @@ PRECISIONS = MappingProxyType(
     {
         "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
         "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
+        "q4_0": (gguf.GGMLQuantizationType.Q4_0, gguf.LlamaFileType.MOSTLY_Q4_0),
     }
 )
-"""Precision of the matrices; vectors and tables of positions stay in 32 bits, as in llama.cpp's own files."""
+"""Precision of the matrices. Vectors and tables of positions stay in 32 bits, the matrix that makes logits is in 8 at
+least, and rows that do not divide into blocks are in 16: as in llama.cpp's own files."""
 
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -71,8 +73,15 @@ def check_gguf(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, preci
                 "pretrain with that."
             )
     check_vocabulary(tokenizer, config.vocab_size)
-    for name, weight in _weights(model, architecture):
-        _kind(name, weight, PRECISIONS[precision][0])
+    wanted = PRECISIONS[precision][0]
+    shapes = [weight.shape for name, weight in _weights(model, architecture) if weight.ndim > 1]
+    block, _ = gguf.GGML_QUANT_SIZES[wanted]
+    if all(shape[-1] % block for shape in shapes):
+        raise ConfigError(
+            f"export.formats: gguf-{precision} of a model whose rows hold {shapes[0][-1]} weights. Rows are rounded in "
+            f"blocks of {block}, and none divides into them. Remove this format, or pretrain with widths in multiples "
+            f"of {block}."
+        )
 
 
 def write_gguf(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path: Path, *, precision: str) -> None:
@@ -96,14 +105,24 @@ def write_gguf(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path:
     writer.add_context_length(model.config.max_position_embeddings)
     architecture.describe(writer, model.config)
     add_vocabulary(writer, tokenizer, model.config.vocab_size)
+    logits_from = "token_embd.weight" if model.config.tie_word_embeddings else "output.weight"
+    kinds = {name: _kind(name, weight, matrices, logits_from) for name, weight in _weights(model, architecture)}
     for name, weight in _weights(model, architecture):
-        _announce(writer, name, weight, _kind(name, weight, matrices))
+        _announce(writer, name, weight, kinds[name])
     with closing(writer):
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for name, weight in _weights(model, architecture):
-            writer.write_tensor_data(_stored(name, weight, _kind(name, weight, matrices)))
+            writer.write_tensor_data(_stored(name, weight, kinds[name]))
+
+
+def matrices_in(model: PreTrainedModel, path: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """GGUF name, the model's numbers as they were to be written, and the file's as numbers again, of each matrix."""
+    stored = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    for name, weight in _weights(model, ARCHITECTURES[model.config.model_type]):
+        if weight.ndim == 2:
+            yield name, weight, dequantize(stored[name].data, stored[name].tensor_type).reshape(weight.shape)
 
 
 def rotated_in_pairs(weight: np.ndarray, heads: int) -> np.ndarray:
@@ -138,22 +157,21 @@ def _weights(model: PreTrainedModel, architecture: Architecture) -> Iterator[tup
         yield found, architecture.convert(found, tensor.float().cpu().numpy(), model.config)
 
 
-def _kind(name: str, weight: np.ndarray, matrices: gguf.GGMLQuantizationType) -> gguf.GGMLQuantizationType:
+def _kind(
+    name: str, weight: np.ndarray, matrices: gguf.GGMLQuantizationType, logits_from: str
+) -> gguf.GGMLQuantizationType:
     if weight.ndim < 2 or name.startswith("position_embd"):
         return gguf.GGMLQuantizationType.F32
+    if name == logits_from and matrices is gguf.GGMLQuantizationType.Q4_0:
+        matrices = gguf.GGMLQuantizationType.Q8_0
     block, _ = gguf.GGML_QUANT_SIZES[matrices]
-    if weight.shape[-1] % block:
-        raise ConfigError(
-            f"export.formats: gguf-{matrices.name.lower()} of {name}, whose rows hold {weight.shape[-1]} weights. Rows "
-            f"are rounded in blocks of {block}. Remove this format, or pretrain with widths in multiples of {block}."
-        )
-    return matrices
+    return gguf.GGMLQuantizationType.F16 if weight.shape[-1] % block else matrices
 
 
 def _announce(writer: gguf.GGUFWriter, name: str, weight: np.ndarray, kind: gguf.GGMLQuantizationType) -> None:
     shape: tuple[int, ...] = weight.shape
     dtype: np.dtype[Any] = np.dtype(np.float16 if kind is gguf.GGMLQuantizationType.F16 else np.float32)
-    if kind is gguf.GGMLQuantizationType.Q8_0:
+    if kind in (gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.Q4_0):
         shape, dtype = quant_shape_to_byte_shape(shape, kind), np.dtype(np.uint8)
     writer.add_tensor_info(name, shape, dtype, int(np.prod(shape)) * dtype.itemsize, raw_dtype=kind)
 

@@ -1,6 +1,7 @@
 """A GGUF file run by llama.cpp inside this process, through the ``xllamacpp`` wheel."""
 
 import json
+import math
 import secrets
 import urllib.request
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from hftrain.errors import ArtifactError
 from hftrain.models.scoring import TextScore
-from hftrain.runtime import progress
+from hftrain.runtime import progress, threads_for
 from hftrain.tokens.chat import END_OF_TEXT, Messages
 from hftrain.tokens.packing import encode_documents
 
@@ -23,9 +24,6 @@ FORCED = 1e9
 LIKELY = 64
 EVERY = 1 << 30
 """How many candidates are asked for where one is not enough: as a rule few are, and more than a vocabulary has."""
-
-BYTES_PER_THREAD = 100_000_000
-"""A thread is used for each so many bytes of weights: with less to do, threads mostly wait for each other."""
 
 
 class LlamaCpp:
@@ -42,7 +40,7 @@ class LlamaCpp:
         """
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
-        threads = min(torch.get_num_threads(), 1 + path.stat().st_size // BYTES_PER_THREAD)
+        threads = threads_for(path.stat().st_size, torch.get_num_threads())
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
         parameters.fit_params = False  # it would shorten the context where memory is short
         parameters.warmup = False
@@ -72,7 +70,7 @@ class LlamaCpp:
         text: str = self._post("/apply-template", {"messages": list(messages)})["prompt"]
         return text
 
-    def continue_greedily(self, ids: Sequence[int], *, new_tokens: int, stop_at_end: bool = True) -> list[int]:
+    def continue_greedily(self, ids: Sequence[int], new_tokens: int, *, stop_at_end: bool = True) -> list[int]:
         """The likeliest next tokens, an end token included where one came."""
         request = {"n_predict": new_tokens, "temperature": -1, "return_tokens": True, "ignore_eos": not stop_at_end}
         made: list[int] = self._post("/completion", {"prompt": list(ids), **request})["tokens"]
@@ -92,6 +90,15 @@ class LlamaCpp:
         raise ArtifactError(
             f"llama.cpp: gives token {target} no probability. Export the file again, and look at its size."
         )
+
+    def log_probabilities(self, ids: Sequence[int], tokens: Sequence[int], plain: int) -> list[float]:
+        """Log-probability of each of some likely tokens after ``ids``; ``plain`` as in `nats`."""
+        found: dict[int, float] = {}
+        for candidates in (LIKELY, EVERY):
+            found = {each["id"]: each["logprob"] for each in self._report(ids, forced=plain, candidates=candidates)}
+            if found.keys() >= set(tokens):
+                break
+        return [found.get(token, -math.inf) for token in tokens]
 
     def score(self, tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], *, row_tokens: int) -> TextScore:
         """What `hftrain.models.scoring.score_texts` computes, in the same windows, by llama.cpp."""

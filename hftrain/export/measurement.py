@@ -1,8 +1,6 @@
 """What is measured of a model before and after export, on the same text and the same prompts."""
 
-import random
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -11,23 +9,13 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from hftrain.corpus.storage import read_rows
-from hftrain.errors import DataError
+from hftrain.export.parity import Parity
 from hftrain.models.generation import answer_prompts
-from hftrain.models.loading import context_tokens
 from hftrain.models.scoring import score_texts
-from hftrain.tokens.chat import END_OF_TEXT, Messages, encode_prompt, prompt_of
+from hftrain.tokens.chat import END_OF_TEXT, Messages
 
-PROMPTS: tuple[Messages, ...] = (
-    [{"role": "user", "content": "Hello!"}],
-    [{"role": "user", "content": "What is a dictionary?"}],
-)
-"""What is asked where the corpus holds no conversation that fits."""
-
-LARGEST_SHARE = 16
-"""No document gives more than this part of the text, so that one long one is not the whole of it."""
-
-LONGEST_ROW_TOKENS = 512
+Answering = Callable[[Sequence[int], int], list[int]]
+"""From a prompt's ids and a number of tokens to so many likeliest next tokens, past end tokens."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +27,7 @@ class Sample:
     row_tokens: int
     """How far back a token sees while its probability is read."""
     answer_tokens: int
+    parity: Parity
 
 
 @dataclass(frozen=True)
@@ -49,49 +38,21 @@ class Measured:
     bits_per_byte: float
     answers: tuple[tuple[int, ...], ...]
     """Token ids of the greedy answer to each prompt, up to and with the first end token."""
-    tokens_per_second: float
-    """Greedy generation of one row. Depends on the machine."""
+    off_by_nats: float = 0.0
+    """The largest difference of a likely token's log-probability from the full model's."""
     read_by: Mapping[str, float] = field(default_factory=dict)
     """Bits per byte in other runtimes that load the same files."""
 
 
-def draw_sample(
-    corpus: Path,
+def measure_in_transformers(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
+    sample: Sample,
     *,
-    text_bytes: int,
-    prompt_count: int,
-    answer_tokens: int,
-    seed: int,
-) -> Sample:
-    """Held-out text and prompts of held-out conversations, the same for the same corpus and seed.
-
-    Raises:
-        DataError: There is no held-out text, or an answer does not fit the model's context.
-    """
-    context = context_tokens(model) or 2 * LONGEST_ROW_TOKENS
-    longest_prompt = context - answer_tokens
-    if longest_prompt < max(len(encode_prompt(tokenizer, prompt)) for prompt in PROMPTS):
-        raise DataError(
-            f"export.answer_tokens: {answer_tokens}, but the model's context is {context} tokens. A prompt and its "
-            "answer must fit. Lower export.answer_tokens."
-        )
-    drawing = random.Random(seed)
-    texts = tuple(_excerpts(corpus / "heldout", text_bytes, drawing))
-    if not texts:
-        raise DataError(
-            f"{corpus / 'heldout'}: no text. Formats are compared on held-out text. Collect more documents."
-        )
-    prompts = tuple(_prompts(corpus / "conversations" / "heldout", tokenizer, prompt_count, longest_prompt, drawing))
-    # One short of the context: llama.cpp wants room for the token that comes next.
-    return Sample(texts, prompts or PROMPTS, min(context - 1, LONGEST_ROW_TOKENS), answer_tokens)
-
-
-def measure_in_transformers(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sample: Sample, *, runtime: str = "transformers"
+    runtime: str = "transformers",
+    off_by_nats: float = 0.0,
 ) -> Measured:
-    """Bits per byte, greedy answers and speed of a model that transformers runs."""
+    """Bits per byte and greedy answers of a model that transformers runs."""
     score = score_texts(model, tokenizer, sample.texts, row_tokens=sample.row_tokens)
     answers = answer_prompts(model, tokenizer, sample.prompts, new_tokens=sample.answer_tokens, temperature=0, seed=0)
     ends = end_tokens(tokenizer)
@@ -99,7 +60,7 @@ def measure_in_transformers(
         runtime=runtime,
         bits_per_byte=score.bits_per_byte,
         answers=tuple(until_end(answer[0].tokens, ends) for answer in answers),
-        tokens_per_second=_generated_per_second(model, tokenizer, sample),
+        off_by_nats=off_by_nats,
     )
 
 
@@ -111,6 +72,11 @@ def greedy_agreement(full: Measured, other: Measured) -> float:
         for pair in zip_longest(one, two, fillvalue=None)
     ]
     return sum(one == two for one, two in pairs) / len(pairs)
+
+
+def equal_answers(full: Measured, other: Measured) -> float:
+    """Share of the greedy answers that are equal from the first token to the last."""
+    return sum(one == two for one, two in zip(full.answers, other.answers, strict=True)) / len(full.answers)
 
 
 def end_tokens(tokenizer: PreTrainedTokenizerFast) -> frozenset[int]:
@@ -129,46 +95,22 @@ def bytes_below(folder: Path, pattern: str = "**/*") -> int:
     return sum(path.stat().st_size for path in folder.glob(pattern) if path.is_file())
 
 
-def _generated_per_second(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, sample: Sample) -> float:
-    ids = torch.tensor([encode_prompt(tokenizer, sample.prompts[0])], device=model.device)
-    how = GenerationConfig(
-        max_new_tokens=sample.answer_tokens,
-        min_new_tokens=sample.answer_tokens,
-        do_sample=False,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+def greedy_in_transformers(model: PreTrainedModel) -> Answering:
+    """Greedy answers of one row by ``generate``, past end tokens."""
     generator: Any = model
-    with torch.inference_mode():
-        began = time.perf_counter()
-        generator.generate(ids, attention_mask=torch.ones_like(ids), generation_config=how)
-        return sample.answer_tokens / (time.perf_counter() - began)
 
+    def answer(ids: Sequence[int], new_tokens: int) -> list[int]:
+        row = torch.tensor([list(ids)], device=model.device)
+        how = GenerationConfig(
+            max_new_tokens=new_tokens,
+            min_new_tokens=new_tokens,
+            do_sample=False,
+            eos_token_id=model.generation_config.eos_token_id,
+            pad_token_id=model.generation_config.pad_token_id,
+        )
+        with torch.inference_mode():
+            made = generator.generate(row, attention_mask=torch.ones_like(row), generation_config=how)
+        new: list[int] = made[0, len(ids) :].tolist()
+        return new
 
-def _excerpts(folder: Path, text_bytes: int, drawing: random.Random) -> Iterator[str]:
-    """Beginnings of documents in random order, ``text_bytes`` in all as nearly as whole characters allow."""
-    rows = read_rows(folder)
-    longest_chars = max(1, text_bytes // LARGEST_SHARE)
-    for index in drawing.sample(range(len(rows)), len(rows)):
-        text = rows[index]["text"][:longest_chars].encode()[:text_bytes].decode(errors="ignore")
-        if text:
-            yield text
-            text_bytes -= len(text.encode())
-        if text_bytes <= 0:
-            return
-
-
-def _prompts(
-    folder: Path, tokenizer: PreTrainedTokenizerFast, count: int, longest_tokens: int, drawing: random.Random
-) -> Iterator[Messages]:
-    """Up to ``count`` held-out conversations without their last answer, in random order."""
-    if not folder.is_dir():
-        return
-    rows = read_rows(folder)
-    for index in drawing.sample(range(len(rows)), len(rows)):
-        prompt = prompt_of(rows[index]["messages"])
-        if len(encode_prompt(tokenizer, prompt)) <= longest_tokens:
-            yield prompt
-            count -= 1
-        if count <= 0:
-            return
+    return answer

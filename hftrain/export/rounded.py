@@ -1,10 +1,10 @@
 """Models with matrices rounded to 8 or 4 bits by bitsandbytes; tables, norms and the output layer stay in 32."""
 
-import logging
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+import bitsandbytes
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -15,10 +15,14 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 
 from hftrain.errors import ConfigError
-from hftrain.export.measurement import Measured, Sample, measure_in_transformers
+from hftrain.export.folders import matrices_of, measure_folder
+from hftrain.export.measurement import Answering, Measured, Sample, greedy_in_transformers
+from hftrain.export.parity import check_weights
 from hftrain.models.loading import load_causal_lm, save_model
+from hftrain.models.quantized_base import drop_notices
 from hftrain.runtime import device
-from hftrain.tokens.chat import load_tokenizer
+
+LARGEST_INT8 = 127
 
 NF4_BLOCK = 64
 """Weights that share one scale."""
@@ -43,7 +47,7 @@ class Rounded:
         """Keep which of the two it is."""
         self.name = name
 
-    def check(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    def check(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: Path) -> None:
         """Refuse rows of weights that bitsandbytes would read wrongly.
 
         In bitsandbytes 0.50 on a CPU, ``dequantize_4bit`` starts a new scale at every row, while the file goes on with
@@ -65,9 +69,17 @@ class Rounded:
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, sample: Sample
     ) -> Measured:
         """Load the folder with plain transformers, which calls bitsandbytes."""
+        loaded = self._loaded(folder)
+        check_weights(self.name, matrices_of(model, unrounded(loaded)))
+        return measure_folder(self.name, loaded, folder, sample, runtime="transformers with bitsandbytes")
+
+    def stream(self, folder: Path, source: Path) -> Answering:
+        """Greedy answers by transformers and bitsandbytes."""
+        return greedy_in_transformers(self._loaded(folder))
+
+    def _loaded(self, folder: Path) -> PreTrainedModel:
         drop_notices()
-        loaded, its_tokenizer = load_causal_lm(folder), load_tokenizer(folder)
-        return measure_in_transformers(loaded, its_tokenizer, sample, runtime="transformers with bitsandbytes")
+        return load_causal_lm(folder)
 
 
 def row_widths(model: PreTrainedModel) -> dict[str, int]:
@@ -81,6 +93,23 @@ def row_widths(model: PreTrainedModel) -> dict[str, int]:
     return widths
 
 
+def unrounded(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The rounded matrices of a model as numbers again, as transformers stores them."""
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, bitsandbytes.nn.Linear8bitLt):
+            weight = module.weight
+            scales = weight.SCB if weight.SCB is not None else module.state.SCB
+            rows = (weight.CB if weight.CB is not None else weight.data).float() * scales[:, None] / LARGEST_INT8
+        elif isinstance(module, bitsandbytes.nn.Linear4bit):
+            rows = bitsandbytes.functional.dequantize_4bit(module.weight.data, module.weight.quant_state).float()
+        else:
+            continue
+        is_turned = isinstance(module.source_cls, type) and issubclass(module.source_cls, Conv1D)
+        found[f"{name}.weight"] = rows.T if is_turned else rows
+    return found
+
+
 def load_rounded(folder: Path, name: str) -> PreTrainedModel:
     """The model in a folder, its matrices rounded while loading; `hftrain.models.loading.save_model` writes it."""
     drop_notices()
@@ -90,21 +119,7 @@ def load_rounded(folder: Path, name: str) -> PreTrainedModel:
         dtype=torch.float32,
         device_map={"": device()},
         local_files_only=True,
+        trust_remote_code=False,
         use_safetensors=True,
     )
     return cast(PreTrainedModel, model.eval())
-
-
-def drop_notices() -> None:
-    """Keep bitsandbytes from saying the same thing at every matrix product.
-
-    The two notices say that inputs are cast to 16 bits for int8 (they are, by design: LLM.int8(), Dettmers et al. 2022,
-    arXiv:2208.07339), and that no kernel was fetched from the Hub for bf16, which is not used.
-    """
-    logging.getLogger("bitsandbytes.autograd._functions").addFilter(_is_news)
-    logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_is_news)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    repeated = ("MatMul8bitLt: inputs will be cast", "Failed to load CPU gemm_4bit_forward")
-    return not str(record.msg).startswith(repeated)

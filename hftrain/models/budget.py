@@ -24,13 +24,13 @@ LEARNING_RATE_COEFFICIENT, LEARNING_RATE_EXPONENT = 0.3118, -0.1250
 
 MATRIX_LEARNING_RATE = 0.01
 """Muon's, for matrices; it needs no other with width. Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/,
-take 0.02; half of it learned more here (CONTRIBUTING, "Tried")."""
+take 0.02; half of it learned more here (docs/lab.md)."""
 
 TABLE_LEARNING_RATE = 0.02
-"""AdamW's for tables and norms beside Muon; half of it costs 1% of the bits (CONTRIBUTING, "Tried")."""
+"""AdamW's for tables and norms beside Muon; half of it costs 1% of the bits (docs/lab.md)."""
 
 MUON_BATCH_SHARE = 1 / 3
-"""Of AdamW's batch; measured here (CONTRIBUTING, "Tried"): at a few million tokens a third of it learns more."""
+"""Of AdamW's batch; measured here (docs/lab.md): at a few million tokens a third of it learns more."""
 
 LARGEST_DEVICE_BATCH_TOKENS = 16_384
 """What one device takes at a time: the logits of a batch stay below about 2 GB. More tokens a step are accumulated."""
@@ -59,7 +59,7 @@ STEADY_TRAINING: Mapping[str, Any] = {
 """What no size changes. GPT-3 (Brown et al. 2020), arXiv:2005.14165, appendix B."""
 
 BESIDE_MUON: Mapping[str, Any] = {"weight_decay": 0.01, "adam_beta1": 0.8}
-"""What is otherwise with Muon; measured here (CONTRIBUTING, "Tried")."""
+"""What is otherwise with Muon; measured here (docs/lab.md)."""
 
 
 @dataclass(frozen=True)

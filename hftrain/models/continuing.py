@@ -62,16 +62,15 @@ def load_base(
         ConfigError: Rows are longer than the model's context.
         ArtifactError: There is no such model or tokenizer, or the Hub cannot be reached.
     """
-    from transformers import AutoTokenizer
-
     from hftrain.models.loading import context_tokens, load_causal_lm, load_masked_lm
+    from hftrain.tokens.chat import open_tokenizer
 
     folder = _folder_of(entry)
     masked = objective == "masked_words"
     model = load_masked_lm(folder) if masked else load_causal_lm(folder)
     if not _has_vocabulary(folder):
         raise ArtifactError(f"{entry}: holds no tokenizer. One of {', '.join(VOCABULARIES)} is needed. Put it there.")
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = open_tokenizer(folder)
     if not tokenizer.is_fast:
         raise ArtifactError(f"{entry}: its tokenizer has no tokenizer.json, nor the files to make one. Add it.")
     context = context_tokens(model)
@@ -80,6 +79,7 @@ def load_base(
             f"pretrain.row_tokens: {row_tokens}, but the base has a context of {context}. Rows at most as long are "
             "needed. Lower it."
         )
+    _check_table(tokenizer, model, entry)
     adopt(tokenizer, model, needs_mask=masked)
     _check_reloads(tokenizer, model)
     # The name is where it was loaded from: two machines would write two configurations.
@@ -135,6 +135,16 @@ def _give_rows(model: "PreTrainedModel", new: list[int], own_end: int | None, *,
             rows[new] = mean
             if end_of_text is not None and own_end is not None:
                 rows[end_of_text] = table[own_end]
+
+
+def _check_table(tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel", entry: str) -> None:
+    """Refuse a tokenizer that gives ids which the model has no rows for."""
+    highest, rows = max(tokenizer.get_vocab().values(), default=-1), model.get_input_embeddings().weight.shape[0]
+    if not 0 <= highest < rows:
+        raise ArtifactError(
+            f"{entry}: its tokenizer gives ids up to {highest:,}, but the model's table has {rows:,} rows. One row for "
+            "each token is needed. Put the model's own tokenizer there."
+        )
 
 
 def _check_reloads(tokenizer: "PreTrainedTokenizerFast", model: "PreTrainedModel") -> None:

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from hftrain.errors import ArtifactError, ConfigError
+from hftrain.models.opening import UNFIT, load_as
 from hftrain.runtime import device
 from hftrain.tokens.chat import END_OF_TEXT, encode_text
 from hftrain.tokens.vocabulary import PROBES, check_saved, save_tokenizer
@@ -141,7 +142,7 @@ def load_causal_lm(folder: Path) -> PreTrainedModel:
     Raises:
         ArtifactError: The folder holds no model.
     """
-    model = _loaded(AutoModelForCausalLM, folder)
+    model = load_as(AutoModelForCausalLM, folder)
     if not _predicts_next(model.config):
         raise ArtifactError(
             f"{folder}: a {model.config.model_type} sees the words after a token too. A causal language model is "
@@ -156,7 +157,7 @@ def load_masked_lm(folder: Path) -> PreTrainedModel:
     Raises:
         ArtifactError: The folder holds no such model.
     """
-    return _loaded(AutoModelForMaskedLM, folder)
+    return load_as(AutoModelForMaskedLM, folder)
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
@@ -215,16 +216,6 @@ def _predicts_next(config: PreTrainedConfig) -> bool:
     return type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and not is_encoder
 
 
-def _loaded(auto: Any, folder: Path) -> PreTrainedModel:
-    if not (Path(folder) / "config.json").is_file():
-        raise ArtifactError(f"{folder}: holds no config.json. Name the folder of a model.")
-    try:
-        model = auto.from_pretrained(folder, dtype=torch.float32, local_files_only=True, use_safetensors=True)
-    except ValueError as problem:
-        raise ArtifactError(f"{folder}: {problem}. Name the folder of another model.") from problem
-    return model.to(device()).eval()
-
-
 def _config(
     settings: Mapping[str, Any],
     usual_type: str,
@@ -248,7 +239,14 @@ def _config(
             f"pretrain.model.{context_name}: {given[context_name]}, but rows have {context_tokens} tokens. "
             f"A context at least as long is needed. Raise it, or lower pretrain.row_tokens."
         )
-    return AutoConfig.for_model(model_type, **(given | dict(special_tokens)))
+    try:
+        return AutoConfig.for_model(model_type, **(given | dict(special_tokens)))
+    except UNFIT as problem:
+        shown = " ".join(str(problem).split())[:300]
+        raise ConfigError(
+            f"pretrain.model: {model_type} refuses it: {shown}. A shape that the type can have is needed. Change these "
+            "settings."
+        ) from problem
 
 
 def _check_names(model_type: str, given: Mapping[str, Any]) -> None:

@@ -34,8 +34,7 @@ def load_quantized_base(folder: Path, rounding: Rounding) -> PreTrainedModel:
         how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
     else:
         how = BitsAndBytesConfig(load_in_8bit=True)
-    for name in ("bitsandbytes.autograd._functions", "bitsandbytes.backends.cpu.ops"):
-        logging.getLogger(name).addFilter(_is_news)  # the same notice at every matrix product
+    drop_notices()
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder,
         quantization_config=how,
@@ -43,6 +42,7 @@ def load_quantized_base(folder: Path, rounding: Rounding) -> PreTrainedModel:
         device_map={"": device()},
         local_files_only=True,
         use_safetensors=True,
+        trust_remote_code=False,
     )
     if rounding == "nf4":
         _check_widths(model)
@@ -68,6 +68,16 @@ def _check_widths(model: PreTrainedModel) -> None:
                 f"sft.quantize_base: nf4, but rows of {name} hold {width} weights. bitsandbytes reads rows rightly on "
                 f"a CPU in multiples of {NF4_BLOCK} alone. Set it to int8, or pretrain with such widths."
             )
+
+
+def drop_notices() -> None:
+    """Keep bitsandbytes from saying the same thing at every matrix product.
+
+    The two notices say that inputs are cast to 16 bits for int8 (they are, by design: LLM.int8(), Dettmers et al. 2022,
+    arXiv:2208.07339), and that no kernel was fetched from the Hub for bf16, which is not used.
+    """
+    for name in ("bitsandbytes.autograd._functions", "bitsandbytes.backends.cpu.ops"):
+        logging.getLogger(name).addFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -50,7 +50,8 @@ def lines(
     x_ticks = axes.ticks_inside(x_low, x_high)
     if all(x == int(x) for x, _ in drawn):
         x_ticks = [tick for tick in x_ticks if tick == round(tick)]
-    x = Scale(x_low, x_high, left, WIDTH - 46)
+    written = [_brief(pieces[-1][-1][1], y_is_share) for pieces in runs.values()]
+    x = Scale(x_low, x_high, left, WIDTH - 8 - max(axes.text_width(text) for text in written))
     y = Scale(y_ticks[0], y_ticks[-1], bottom, top)
     parts = [head, axes.grid(x, y, x_ticks, y_ticks, x_label=x_label, y_is_share=y_is_share)]
     parts += [_reference(name, level, x, y) for name, level in levels.items()]

@@ -102,13 +102,14 @@ def before_after(
 
 
 def _level_names(levels: Mapping[str, float], x: Scale, middle: float) -> tuple[list[Markup], float]:
-    """Ticks with names below, on a second line where two names would touch; and the y below them."""
-    parts, reached, bottom = [], [-1e9, -1e9], middle + 12
+    """Ticks with names below, each on the first line where it touches no other; and the y below them."""
+    parts, bottom = [], middle + 12
+    reached: list[float] = []
     for name, level in sorted(levels.items(), key=lambda item: item[1]):
         half = axes.text_width(name) / 2
         at = min(max(x(level), half), WIDTH - half)
-        line = 0 if at - half > reached[0] + 6 else 1
-        reached[line] = at + half
+        line = next((line for line, end in enumerate(reached) if at - half > end + 6), len(reached))
+        reached[line : line + 1] = [at + half]
         parts.append(rule(x(level), middle - 9, x(level), middle + 9, opacity=0.75))
         parts.append(label(at, middle + 21 + 13 * line, name, anchor="middle", opacity=0.75))
         bottom = max(bottom, middle + 26 + 13 * line)

@@ -67,6 +67,16 @@ def duration(seconds: object) -> str:
     return f"{whole // 3600}{NEAR}h {whole % 3600 // 60}{NEAR}min"
 
 
+def energy(joules: object) -> str:
+    """``820 J``, ``12.4 kJ``, ``1.20 MJ``."""
+    if not is_number(joules) or joules < 0:
+        return MISSING
+    for size, unit in ((1e6, "MJ"), (1e3, "kJ")):
+        if joules >= size:
+            return f"{joules / size:.3g}{NEAR}{unit}"
+    return f"{joules:.0f}{NEAR}J"
+
+
 def interval(value: object, shown: str = "percent") -> str:
     """``52 % to 70 %`` from a pair of shares, or ``0.10 to 0.32`` with ``shown="signed"``."""
     pair = ends(value)

@@ -4,35 +4,33 @@ import functools
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hftrain.artifacts import digest_file
 from hftrain.errors import ArtifactError
 from hftrain.report import sections_alignment as alignment
+from hftrain.report import sections_cycle, sections_evaluation, sections_policy, sections_ranking, sections_serving
 from hftrain.report import sections_data as data
-from hftrain.report import sections_evaluation, sections_policy
 from hftrain.report import sections_language as language
 from hftrain.report import sections_results as results
 from hftrain.report.curation import curated
+from hftrain.report.document import document
 from hftrain.report.lineage import lineage
 from hftrain.report.markup import Markup, clip, div, join, note, span, tag
 from hftrain.report.numbers import duration, short_digest, size_in_bytes
 from hftrain.report.overview import header, what_moved
 from hftrain.report.parts import Options, all_numbers
 from hftrain.report.reading import Artifact, Run, read_run, state_key
+from hftrain.report.sections_cost import cost
 from hftrain.report.sections_distillation import distillation
-from hftrain.report.sections_ranking import LEAD as RANKING_LEAD
-from hftrain.report.sections_ranking import TITLE as RANKING_TITLE
-from hftrain.report.sections_ranking import ranked_by_people, ranking_key
+from hftrain.report.states import absence
 from hftrain.runtime import log
 
 NAME = "report.html"
 DEFAULTS = Options()
 KEY = re.compile(rb'<meta name="hftrain-report-key" content="([0-9a-f]{64})">')
-NO_REQUESTS = "default-src 'none'; style-src 'unsafe-inline'"
-"""The page's security policy: nothing is loaded and no script runs, whatever a text may try."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +106,43 @@ SECTIONS = (
 )
 
 
+@dataclass(frozen=True)
+class Besides:
+    """What lies beside the artifacts in a run's folder; on the page where there is any."""
+
+    anchor: str
+    title: str
+    lead: str
+    body: Callable[[Run], Markup | None]
+    key: Callable[[Run], object]
+    """Of what it shows: when it changes, the page is written anew."""
+
+
+BESIDES = (
+    Besides(
+        "ranking",
+        sections_ranking.TITLE,
+        sections_ranking.LEAD,
+        sections_ranking.ranked_by_people,
+        sections_ranking.ranking_key,
+    ),
+    Besides(
+        "serving",
+        sections_serving.TITLE,
+        sections_serving.LEAD,
+        sections_serving.served,
+        sections_serving.serving_key,
+    ),
+    Besides(
+        "cycles",
+        sections_cycle.TITLE,
+        sections_cycle.LEAD,
+        sections_cycle.cycles,
+        sections_cycle.cycle_key,
+    ),
+)
+
+
 def render_report(run_dir: Path, options: Options = DEFAULTS) -> Path:
     """Write ``report.html`` over whatever is finished in a run, unless it is up to date; returns its path.
 
@@ -120,7 +155,7 @@ def render_report(run_dir: Path, options: Options = DEFAULTS) -> Path:
     if not run.folder.is_dir():
         raise ArtifactError(f"{run.folder}: is not there. The folder of a run is needed. Make its first stage.")
     path = run.folder / NAME
-    key = state_key(run, _code(), options, ranking_key(run))
+    key = state_key(run, _code(), options, *(besides.key(run) for besides in BESIDES))
     if _key_of(path) == key:
         log.info("report: up to date (%s)", path)
         return path
@@ -141,26 +176,17 @@ def render_report(run_dir: Path, options: Options = DEFAULTS) -> Path:
 def whole_page(run: Run, options: Options, key: str) -> str:
     """The page as text; the same run gives the same text."""
     name = run.folder.resolve().name
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=NO_REQUESTS),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="hftrain-report-key", content=key),
-        tag("title", f"{name} · hftrain"),
-        Markup(f"<style>{_style()}</style>"),
-    )
-    body = tag(
-        "body",
+    found = [(besides, body) for besides in BESIDES if (body := besides.body(run))]
+    return document(
+        name,
         header(run),
         tag(
             "main",
-            _navigation(run),
+            _navigation(run, [besides for besides, _ in found]),
             what_moved(run),
-            *(_section(section, run[section.artifact], options) for section in SECTIONS),
-            _ranking(run),
-            _whole("cost", "Cost", "What each stage took on this machine.", results.cost(run)),
+            *(_section(run, section, options) for section in SECTIONS),
+            *(_whole(besides.anchor, besides.title, besides.lead, body) for besides, body in found),
+            _whole("cost", "Cost", "What each stage took on this machine.", cost(run)),
             _whole("lineage", "Lineage", "What was made from what.", lineage(run)),
         ),
         tag(
@@ -169,36 +195,26 @@ def whole_page(run: Run, options: Options, key: str) -> str:
             tag("code", f"hftrain verify {clip(name, 80)}"),
             " re-hashes every file of it.",
         ),
+        key=key,
     )
-    return "<!doctype html>\n" + tag("html", head, body, lang="en") + "\n"
 
 
-def _ranking(run: Run) -> Markup | None:
-    """What people chose; nothing where nobody did."""
-    people = ranked_by_people(run)
-    return _whole("ranking", RANKING_TITLE, RANKING_LEAD, people) if people else None
-
-
-def _navigation(run: Run) -> Markup:
+def _navigation(run: Run, more: Sequence[Besides]) -> Markup:
     links = [
         tag("a", span(f"state {run[each.artifact].state}"), each.title, href=f"#{each.artifact}") for each in SECTIONS
     ]
-    more = [tag("a", title, href=f"#{title.lower()}") for title in ("Cost", "Lineage")]
-    return tag("nav", *links, *more, aria_label="Sections")
+    ends = [(besides.anchor, besides.title) for besides in more] + [("cost", "Cost"), ("lineage", "Lineage")]
+    return tag("nav", *links, *(tag("a", title, href=f"#{anchor}") for anchor, title in ends), aria_label="Sections")
 
 
-def _section(section: Section, artifact: Artifact, options: Options) -> Markup:
+def _section(run: Run, section: Section, options: Options) -> Markup:
+    artifact = run[section.artifact]
     if artifact.state == "finished":
         made = _made(artifact)
         remade = note("It is being made anew; this is the one before.") if artifact.is_being_remade else None
         body = join([made, remade, section.body(artifact, options), all_numbers(artifact.summary)])
-    elif artifact.state == "unfinished":
-        body = div(
-            "empty",
-            "Unfinished: its stage is running, or was cut. The same command goes on with it.",
-        )
     else:
-        body = div("empty", "Not made yet.")
+        body = div("empty", *absence(run, artifact))
     return _whole(section.artifact, section.title, section.lead, body)
 
 
@@ -233,8 +249,3 @@ def _code() -> str:
     here = Path(__file__).parent
     parts = [digest_file(path) for path in sorted(here.iterdir()) if path.suffix in (".py", ".css")]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
-
-
-@functools.cache
-def _style() -> str:
-    return Path(__file__).with_name("style.css").read_text(encoding="utf-8")

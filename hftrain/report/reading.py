@@ -47,6 +47,12 @@ class Artifact:
         return digest if isinstance(digest, str) else ""
 
     @cached_property
+    def failure(self) -> Mapping[str, Any]:
+        """How its unfinished making ended with an error: ``error`` and ``said``; empty where it did not."""
+        path = self.folder.with_name(self.name + UNFINISHED) / "ended.json"
+        return as_mapping(_parsed(_bytes_of(path)))
+
+    @cached_property
     def summary(self) -> Mapping[str, Any]:
         """Its headline numbers."""
         return self.values("summary.json")
@@ -106,7 +112,7 @@ def state_key(run: Run, *more: object) -> str:
     """A digest of what the page would show: every manifest, what is unfinished, and ``more``."""
     digest = hashlib.sha256(repr(more).encode())
     for name, artifact in run.artifacts.items():
-        seen = [name, artifact.state, artifact.is_being_remade, artifact.manifest]
+        seen = [name, artifact.state, artifact.is_being_remade, artifact.failure, artifact.manifest]
         digest.update(json.dumps(seen, sort_keys=True, default=str).encode())
     return digest.hexdigest()
 

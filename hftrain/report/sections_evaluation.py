@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hftrain.report.markup import Markup, clip, fold, join, note, span, table, tag
-from hftrain.report.numbers import MISSING, count, decimal, is_number, percent, signed
+from hftrain.report.numbers import MISSING, NEAR, count, decimal, is_number, percent, signed
 from hftrain.report.parts import Options
 from hftrain.report.reading import Artifact, as_list, as_mapping, objects_in
 from hftrain.report.sections_results import evaluation as measured_alike
@@ -94,7 +94,7 @@ def _of_kind(rows: Sequence[Row], account: Row, kind: str, title: str, lead: str
     more = [pair for pair in tests if pair not in first]
     body: list[Markup | None] = [
         tag("h3", title),
-        note(lead),
+        note(lead, _enough(account) if kind == "benchmark" else None),
         _table(chosen, models, first, _centred(account, models) if kind == "benchmark" else None),
         fold("Other measures of the same items", _table(chosen, models, more, None)) if more else None,
     ]
@@ -127,10 +127,15 @@ def _cell(row: Row | None, measure: str) -> Markup | str:
     if row is None:
         return MISSING
     value = _value(row.get("value"), measure)
-    bounds = f" [{_value(row.get('low'), measure)}, {_value(row.get('high'), measure)}]"
+    bounds = f" [{_bound(row.get('low'), measure)}, {_bound(row.get('high'), measure)}]"
     is_quiet = row.get("chance") is not None and row.get("says") is False
     shown = join([value, span("remark", bounds)])
     return span("quiet", shown) if is_quiet else shown
+
+
+def _bound(value: object, measure: str) -> str:
+    """An end of an interval: of a share in percent, but without the sign, which stands above it."""
+    return _value(value, measure).removesuffix(f"{NEAR}%")
 
 
 def _value(value: object, measure: str) -> str:
@@ -149,6 +154,23 @@ def _centred(account: Row, models: Sequence[str]) -> list[object] | None:
         decimal(0),
         MISSING,
     ]
+
+
+def _enough(account: Row) -> str | None:
+    """How many items it takes, by what a guess gives."""
+    needed = [
+        f"{count(items)} where a guess gives {percent(float(chance), 0)}"
+        for chance, items in as_mapping(account.get("needed_items")).items()
+        if is_number(items) and _is_share(chance)
+    ]
+    return f" Enough would be {', '.join(needed)}." if needed else None
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def _groups(groups: Row) -> Markup | None:

@@ -101,7 +101,7 @@ PLOTS = (
     ),
     Plotted(
         "Explained variance",
-        "",
+        "of the returns; 1 is all",
         "What the critic knows of an answer's return before it is paid: 1 is all, at 0 or below it is of no use.",
         {"explained_variance": "critic"},
         (0, 1),
@@ -113,12 +113,16 @@ PLOTS = (
         {"approx_kl": "approximate KL"},
         (0,),
     ),
-    Plotted("Gradient norm", "", "Before it is clipped.", {"grad_norm": "policy and critic"}, (0,)),
-    Plotted("Policy loss", "", "Its size says little; that it stays small says enough.", {"policy_loss": "policy"}),
+    Plotted("Gradient norm", "Euclidean norm", "Before it is clipped.", {"grad_norm": "policy and critic"}, (0,)),
+    Plotted("Policy loss", "loss", "Its size says little; that it stays small says enough.", {"policy_loss": "policy"}),
     Plotted(
-        "Value loss", "", "How wrong the critic is about what an answer will score.", {"value_loss": "critic"}, (0,)
+        "Value loss",
+        "squared reward",
+        "How wrong the critic is about what an answer will score.",
+        {"value_loss": "critic"},
+        (0,),
     ),
-    Plotted("Training loss", "", "What is minimised; its level depends on the method.", {"loss": "training"}),
+    Plotted("Training loss", "loss", "What is minimised; its level depends on the method.", {"loss": "training"}),
     Plotted(
         "Pairs that agree",
         "share",

@@ -3,21 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hftrain.report import plots
 from hftrain.report.markup import Markup, clip, div, fold, join, note, sample, span, table, tag
 from hftrain.report.numbers import (
     MISSING,
     NEAR,
     count,
     decimal,
-    duration,
     is_number,
     percent,
     short_count,
     size_in_bytes,
 )
 from hftrain.report.parts import Options, facts, figure, figures
-from hftrain.report.reading import Artifact, Run, as_mapping, at, objects_in
+from hftrain.report.reading import Artifact, as_mapping, at, objects_in
+from hftrain.report.tradeoff import Spot, tradeoff
 
 BETTER = {
     "bits_per_byte": ("bits per byte, held-out text", min),
@@ -57,7 +56,6 @@ def export(made: Artifact, options: Options) -> Markup:
     """What each format costs in bytes and in quality."""
     found = objects_in(made.summary.get("formats"))
     formats = dict(sorted(found.items(), key=lambda one: -_size(one[1])))
-    speeds = {name: _speed(made.manifest, name) for name in formats}
     rows = [
         (
             clip(name, 40),
@@ -65,81 +63,64 @@ def export(made: Artifact, options: Options) -> Markup:
             decimal(numbers.get("bits_per_byte")),
             decimal(numbers.get("ratio"), 4),
             percent(numbers.get("greedy_agreement"), 1),
-            count(speeds[name]),
+            percent(numbers.get("equal_answers"), 1),
+            count(_measured(made, name, "tokens_per_second")),
+            size_in_bytes(_measured(made, name, "peak_memory_bytes")),
+            clip(numbers.get("keeps") or MISSING, 100),
             _words(numbers.get("loads_with")),
         )
         for name, numbers in formats.items()
     ]
-    sizes = {name: numbers.get("bytes") for name, numbers in formats.items()}
-    texts = {name: size_in_bytes(size) for name, size in sizes.items()}
     columns = (
         "format",
         "size",
         "bits per byte",
         "against full",
         "same token",
+        "same answer",
         "tokens/s",
+        "memory",
+        "kept higher",
         "loads with",
     )
     return join(
         [
-            facts(("full model, bits per byte", decimal(made.summary.get("full_bits_per_byte")))),
+            facts(
+                ("full model, bits per byte", decimal(made.summary.get("full_bits_per_byte"))),
+                ("full model, tokens/s", count(_measured(made, "full", "tokens_per_second"))),
+            ),
+            _formats_plot(made, formats) if formats else None,
             table(columns, rows) if rows else None,
             note(
                 "“Against full” divides a format's bits per byte by the full model's: 1 lost nothing. “Same token” "
-                "is the share of greedy steps that pick the full model's token. Speed is this machine's."
+                "is the share of greedy steps that pick the full model's token, “same answer” that of answers equal to "
+                "their last token. Speed is of one answer after the other, memory what that took beyond an idle "
+                "process; both are this machine's. “Kept higher” is what a format leaves in more bits than its name "
+                "says."
             ),
-            figures(
-                figure(
-                    plots.bars(sizes, title="Size", unit="weights and tokenizer", texts=texts),
-                    "What it takes on disk; the same model each time.",
-                ),
-                figure(
-                    plots.bars(
-                        speeds,
-                        title="Speed",
-                        unit="tokens per second",
-                        texts={n: count(s) for n, s in speeds.items()},
-                    ),
-                    "How fast it wrote one answer on this machine.",
-                )
-                if any(is_number(speed) for speed in speeds.values())
-                else None,
-            )
-            if formats
-            else None,
         ]
     )
 
 
-def cost(run: Run) -> Markup:
-    """Time and memory of each stage."""
-    made = run.finished
-    seconds = {one.name: one.manifest.get("seconds") for one in made}
-    memory = {one.name: one.manifest.get("peak_memory_bytes") for one in made}
-    rows = [
-        (
-            one.name,
-            duration(seconds[one.name]),
-            size_in_bytes(memory[one.name]),
-            count(at(one.manifest, "measured", "tokens_per_second")),
-            count(one.manifest.get("processes")),
-            _host(one.manifest),
-            count(one.manifest.get("seed")),
+def _formats_plot(made: Artifact, formats: Mapping[str, Mapping[str, Any]]) -> Markup:
+    """Quality against size, the area of each mark its speed."""
+    spots = {}
+    for name, numbers in formats.items():
+        speed, size, ratio = _measured(made, name, "tokens_per_second"), numbers.get("bytes"), numbers.get("ratio")
+        spots[name] = Spot(
+            x=size / 2**20 if is_number(size) else None,
+            y=100 * (ratio - 1) if is_number(ratio) else None,
+            weight=speed,
+            remark=f"{count(speed)}/s" if is_number(speed) else "",
+            family=_words(numbers.get("measured_with")),
         )
-        for one in made
-    ]
-    columns = ("made", "time", "peak memory", "tokens/s", "processes", "machine", "seed")
-    times = {name: duration(value) for name, value in seconds.items()}
-    peaks = {name: size_in_bytes(value) for name, value in memory.items()}
-    return join(
-        [
-            figures(
-                figure(plots.bars(seconds, title="Time", unit="of each stage, by what it made", texts=times)),
-                figure(plots.bars(memory, title="Peak memory", unit="of the process", texts=peaks)),
-            ),
-            fold("As a table", table(columns, rows)),
-        ]
+    drawn = tradeoff(spots, title="Quality against size", x_label="MiB on disk", y_label="bits per byte, % above full")
+    return figures(
+        figure(
+            drawn,
+            "0 is the full model, further left is smaller. Beside each name, and as the area of its mark, the tokens "
+            "per second of one stream; shapes and colours tell what runs it.",
+        )
     )
 
 
@@ -194,21 +175,13 @@ def _answer_at(given: object, place: int) -> object:
     return answer.get("text") if isinstance(answer, Mapping) else answer
 
 
-def _speed(manifest: Mapping[str, Any], name: str) -> object:
-    return at(manifest, "measured", f"{name}_tokens_per_second")
+def _measured(made: Artifact, name: str, what: str) -> object:
+    return at(made.manifest, "measured", f"{name}_{what}")
 
 
 def _size(numbers: Mapping[str, Any]) -> float:
     size = numbers.get("bytes")
     return float(size) if is_number(size) else 0.0
-
-
-def _host(manifest: Mapping[str, Any]) -> str:
-    host = as_mapping(manifest.get("host"))
-    parts = [
-        f"{host[key]} {unit}" for key, unit in (("cores", "cores"), ("memory_gib", "GiB")) if is_number(host.get(key))
-    ]
-    return ", ".join(parts) or MISSING
 
 
 def _words(value: object) -> str:

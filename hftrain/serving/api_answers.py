@@ -3,6 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/chat/streaming
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +11,36 @@ from typing import Any
 from hftrain.serving.api import Asked
 from hftrain.serving.engine import Candidate, End, Report
 
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+MARK = "\0here\0"
 
-def completion(asked: Asked, name: str, created: int, model: str, parts: Sequence["Part"]) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class About:
+    """What every answer and chunk says of itself."""
+
+    name: str
+    created: int
+    model: str
+    version: str
+    """Tells apart what one model's name stands for at different times; OpenAI's ``system_fingerprint``."""
+
+    def head(self, kind: str) -> dict[str, Any]:
+        """Its first fields."""
+        return {
+            "id": self.name,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.version or None,
+        }
+
+
+def completion(asked: Asked, about: About, parts: Sequence["Part"]) -> dict[str, Any]:
     """A whole answer."""
     ends = [part.end for part in parts]
     return {
-        "id": name,
-        "object": "chat.completion" if asked.is_chat else "text_completion",
-        "created": created,
-        "model": model,
+        **about.head("chat.completion" if asked.is_chat else "text_completion"),
         "choices": [_choice(asked, index, part) for index, part in enumerate(parts)],
         "usage": usage_of(ends),
     }
@@ -34,36 +56,38 @@ class Part:
 
 
 class Chunks:
-    """The chunks of a streamed answer."""
+    """The chunks of a streamed answer, each as the line of an event stream."""
 
-    def __init__(self, asked: Asked, name: str, created: int, model: str) -> None:
+    def __init__(self, asked: Asked, about: About) -> None:
         """Begin a stream."""
         self._asked = asked
-        self._head = {
-            "id": name,
-            "object": "chat.completion.chunk" if asked.is_chat else "text_completion",
-            "created": created,
-            "model": model,
-        }
+        self._head = about.head("chat.completion.chunk" if asked.is_chat else "text_completion")
         self._offsets = [0] * asked.choices
+        self._around: dict[int, list[str]] = {}
 
-    def first(self, index: int) -> dict[str, Any] | None:
+    def first(self, index: int) -> str:
         """What says that an assistant speaks; text completions have no such chunk."""
-        return self._chunk(index, {"role": "assistant", "content": ""}, None) if self._asked.is_chat else None
+        return event(self._chunk(index, {"role": "assistant", "content": ""}, None)) if self._asked.is_chat else ""
 
-    def piece(self, index: int, text: str, reports: tuple[Report, ...]) -> dict[str, Any]:
-        """Some more text."""
-        made = self._chunk(index, {"content": text}, None, text=text, reports=reports)
+    def piece(self, index: int, text: str, reports: tuple[Report, ...]) -> str:
+        """Some more text; only that is encoded anew where nothing else of the chunk changes."""
+        if reports:
+            made = event(self._chunk(index, {"content": text}, None, text=text, reports=reports))
+        else:
+            if index not in self._around:
+                sample = event(self._chunk(index, {"content": MARK}, None, text=MARK))
+                self._around[index] = sample.split(ENCODER.encode(MARK))
+            made = ENCODER.encode(text).join(self._around[index])
         self._offsets[index] += len(text)
         return made
 
-    def last(self, index: int, finish: str) -> dict[str, Any]:
+    def last(self, index: int, finish: str) -> str:
         """How an answer ended."""
-        return self._chunk(index, {}, finish)
+        return event(self._chunk(index, {}, finish))
 
-    def usage(self, ends: Sequence[End]) -> dict[str, Any]:
+    def usage(self, ends: Sequence[End]) -> str:
         """What all answers took."""
-        return {**self._head, "choices": [], "usage": usage_of(ends)}
+        return event({**self._head, "choices": [], "usage": usage_of(ends)})
 
     def _chunk(
         self,
@@ -82,6 +106,11 @@ class Chunks:
             choice |= {"text": text, "logprobs": logprobs}
         made = {**self._head, "choices": [choice]}
         return made | {"usage": None} if self._asked.includes_usage else made
+
+
+def event(chunk: dict[str, Any]) -> str:
+    """A chunk as the line of an event stream."""
+    return f"data: {ENCODER.encode(chunk)}\n\n"
 
 
 def usage_of(ends: Sequence[End]) -> dict[str, int]:

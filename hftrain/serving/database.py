@@ -17,6 +17,7 @@ TRIES = 20
 """With the pauses between them they take half a minute."""
 
 LOCKED = "locked"
+CHECKPOINT_MILLISECONDS = 1000
 
 PRAGMAS = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 """A commit that returned survives a kill and a power cut; what is deleted is overwritten."""
@@ -54,18 +55,46 @@ def open_database(url: str | sql.URL, tables: sql.MetaData) -> sql.Engine:
     return engine
 
 
+def overwrite_deleted(engine: sql.Engine) -> bool:
+    """Empty SQLite's log, in which pages as they were before a deletion still lie; whether nobody was reading it.
+
+    Source: https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={CHECKPOINT_MILLISECONDS}")
+        is_busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        cursor.execute(f"PRAGMA {PRAGMAS[0]}")
+    finally:
+        raw.close()
+    return not is_busy
+
+
 def shown(engine: sql.Engine) -> str:
     """The URL of a database, its password hidden."""
     return engine.url.render_as_string(hide_password=True)
 
 
-def again(work: Callable[[], Result]) -> Result:
+def is_locked(problem: DBAPIError) -> bool:
+    """Whether another process held the file."""
+    return LOCKED in str(problem.orig)
+
+
+def passes(problem: DBAPIError) -> bool:
+    """Whether what failed may work in a moment: a locked file, or a table or row that another process made first."""
+    return isinstance(problem, IntegrityError | ProgrammingError) or is_locked(problem)
+
+
+def again(work: Callable[[], Result], *, passes: Callable[[DBAPIError], bool] = passes) -> Result:
     """Do what another process may be doing in this moment too; wait and try again where the two meet."""
     for attempt in range(TRIES - 1):
         try:
             return work()
         except DBAPIError as problem:
-            if problem.connection_invalidated or not _passes(problem):
+            if problem.connection_invalidated or not passes(problem):
                 raise
         time.sleep(_pause_seconds(attempt))
     return work()
@@ -74,11 +103,6 @@ def again(work: Callable[[], Result]) -> Result:
 def first_line(problem: BaseException) -> str:
     """The first line of what a driver says."""
     return (str(problem).splitlines() or [type(problem).__name__])[0].strip().rstrip(".")
-
-
-def _passes(problem: DBAPIError) -> bool:
-    """Whether what failed may work in a moment: a locked file, or a table or row that another process made first."""
-    return isinstance(problem, IntegrityError | ProgrammingError) or LOCKED in str(problem.orig)
 
 
 def _pause_seconds(attempt: int) -> float:

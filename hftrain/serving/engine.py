@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hftrain.tokens.chat import Messages
+if TYPE_CHECKING:  # what only relays to another server starts without transformers
+    from hftrain.tokens.chat import Messages
 
 
 class Refused(Exception):
@@ -30,7 +31,7 @@ class Refused(Exception):
 class Question:
     """One answer that is asked for."""
 
-    messages: Messages = ()
+    messages: "Messages" = ()
     """The conversation; empty where ``prompt`` is to be continued."""
     prompt: str | tuple[int, ...] | None = None
     """Text, or its token ids."""
@@ -70,6 +71,8 @@ class Piece:
 
     text: str
     reports: tuple[Report, ...] = ()
+    tokens: int = 1
+    """How many it took: more than one where they came faster than they were handed on."""
 
 
 @dataclass(frozen=True)
@@ -156,17 +159,18 @@ class UntilStop:
         return next((size for size in sizes if any(stop.startswith(text[-size:]) for stop in self.stops)), 0)
 
     def _release(self, chars: int, *, last: bool) -> Piece:
-        text = ""
+        text, tokens = "", 0
         reports: list[Report] = []
         kept: list[Piece] = []
         for piece in self._held:
             room = chars - len(text)
             if room > 0 or (not piece.text and not kept and not last):
                 text += piece.text[:room]
+                tokens += piece.tokens
                 reports += piece.reports
                 if len(piece.text) > room:
-                    kept.append(Piece(piece.text[room:]))
+                    kept.append(Piece(piece.text[room:], tokens=0))
             else:
                 kept.append(piece)
         self._held = [] if last else kept
-        return Piece(text, tuple(reports))
+        return Piece(text, tuple(reports), tokens)

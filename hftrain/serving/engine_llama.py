@@ -1,21 +1,23 @@
 """Answers from a GGUF file by llama.cpp, in this process, through the ``xllamacpp`` wheel: many at once."""
 
 import asyncio
+import json
 import math
 import secrets
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
 import xllamacpp
 from transformers import PreTrainedTokenizerFast
 
 from hftrain.errors import ArtifactError
-from hftrain.export.llama_cpp import BYTES_PER_THREAD
 from hftrain.export.measurement import end_tokens
+from hftrain.runtime import threads_for
 from hftrain.serving.engine import Answer, Candidate, End, Piece, Prepared, Question, Refused, Report
-from hftrain.serving.engine_text import TokenTexts
+from hftrain.serving.engine_inbox import Inbox, all_waiting, apart
+from hftrain.serving.engine_text import MOST_THREADS, TokenTexts
 
 CACHE_TOKENS = 65_536
 """Tokens of all conversations that llama.cpp holds at once: fewer of them where a context is long."""
@@ -55,8 +57,9 @@ class LlamaEngine:
             ) from None
         # xllamacpp 2026.10 waits for ever where a server ends that has not begun to answer: it answers once.
         first = {"prompt": [min(self._ends)], "max_tokens": 1, "temperature": 0.0, "cache_prompt": False}
-        self._server.handle_completions(first, lambda _: False)
+        self._server.handle_completions(first)
         self._threads = ThreadPoolExecutor(self.at_once, thread_name_prefix="llama")
+        self._inbox: Inbox[bytes | None] | None = None
 
     def prepare(self, question: Question) -> Prepared:
         """As `Engine.prepare`."""
@@ -65,40 +68,39 @@ class LlamaEngine:
     async def answer(self, prepared: Prepared) -> Answer:
         """As `Engine.answer`."""
         loop = asyncio.get_running_loop()
-        chunks: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        is_over = False
-
-        def take(chunk: dict[str, Any]) -> bool:
-            """Hand a chunk to the loop; true tells llama.cpp to stop."""
-            if not is_over:
-                loop.call_soon_threadsafe(chunks.put_nowait, chunk)
-            return is_over
-
-        def run() -> None:
-            try:
-                self._server.handle_completions(_request(prepared), take)
-            finally:
-                if not is_over:
-                    loop.call_soon_threadsafe(chunks.put_nowait, None)
-
-        work = loop.run_in_executor(self._threads, run)
+        if self._inbox is None or self._inbox.loop is not loop:
+            self._inbox = Inbox(loop)
+        running = _Running(self._inbox)
+        work = loop.run_in_executor(self._threads, running.run, self._server, _request(prepared))
         try:
-            answer_tokens = 0
-            while (chunk := await chunks.get()) is not None:
-                if "error" in chunk:
-                    raise Refused(chunk["error"]["message"], status=500, kind="server_error", code="runtime_failed")
-                choice = chunk["choices"][0]
-                reports = self._reports(choice, prepared.question.top_logprobs)
-                if choice["text"] or reports:
-                    yield Piece(choice["text"], reports)
-                if choice["finish_reason"]:
-                    answer_tokens = chunk["usage"]["completion_tokens"]
-                    yield End(choice["finish_reason"], len(prepared.ids), answer_tokens)
-                    return
-            await work  # raises what ended it without a last chunk
-            raise Refused("llama.cpp ended the answer.", status=500, kind="server_error", code="runtime_failed")
+            while True:
+                came = await all_waiting(running.chunks)
+                for some in apart([chunk for chunk in came if chunk is not None], prepared.question):
+                    piece, end = self._understood(some, prepared)
+                    if piece.text or piece.reports:
+                        yield piece
+                    if end is not None:
+                        yield end
+                        return
+                if None in came:
+                    await work  # raises what ended it without a last chunk
+                    raise _failed("llama.cpp ended the answer.")
         finally:
-            is_over = True
+            running.is_over = True
+
+    def _understood(self, chunks: Sequence[bytes], prepared: Prepared) -> tuple[Piece, End | None]:
+        """What came together as one piece, and the end if it is there."""
+        texts, end = [], None
+        reports: list[Report] = []
+        for chunk in map(json.loads, chunks):
+            if "error" in chunk:
+                raise _failed(chunk["error"]["message"])
+            choice = chunk["choices"][0]
+            texts.append(choice["text"])
+            reports += self._reports(choice, prepared.question.top_logprobs)
+            if choice["finish_reason"]:
+                end = End(choice["finish_reason"], len(prepared.ids), chunk["usage"]["completion_tokens"])
+        return Piece("".join(texts), tuple(reports), len(texts) - (end is not None)), end
 
     def _reports(self, choice: dict[str, Any], top_logprobs: int | None) -> tuple[Report, ...]:
         """What llama.cpp says of the steps; it says nothing of a token that ends inside a character."""
@@ -122,10 +124,33 @@ class LlamaEngine:
         del self._server
 
 
+class _Running:
+    """One answer between the thread in which llama.cpp makes it and the loop."""
+
+    def __init__(self, inbox: Inbox[bytes | None]) -> None:
+        self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.is_over = False
+        self._inbox = inbox
+
+    def run(self, server: Any, request: bytes) -> None:
+        """Make it, to the end or until nobody waits for it."""
+        try:
+            server.handle_completions(request, self._take)
+        finally:
+            if not self.is_over:
+                self._inbox.put(self.chunks.put_nowait, None)
+
+    def _take(self, chunk: bytes) -> bool:
+        """Hand a chunk to the loop; true tells llama.cpp to stop."""
+        if not self.is_over:
+            self._inbox.put(self.chunks.put_nowait, chunk)
+        return self.is_over
+
+
 def _parameters(file: Path, at_once: int, context_tokens: int) -> Any:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(file)
-    threads = min(torch.get_num_threads(), 1 + file.stat().st_size // BYTES_PER_THREAD)
+    threads = threads_for(file.stat().st_size, MOST_THREADS)
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
     parameters.n_parallel, parameters.n_ctx = at_once, at_once * context_tokens
     parameters.fit_params = False  # it would shorten the context where memory is short
@@ -136,8 +161,15 @@ def _parameters(file: Path, at_once: int, context_tokens: int) -> Any:
     return parameters
 
 
-def _request(prepared: Prepared) -> dict[str, Any]:
-    """The request in llama.cpp's names, with all that it would do by default to the probabilities switched off."""
+def _failed(why: str) -> Refused:
+    return Refused(why, status=500, kind="server_error", code="runtime_failed")
+
+
+def _request(prepared: Prepared) -> bytes:
+    """The request in llama.cpp's names, with all that it would do by default to the probabilities switched off.
+
+    Bytes are answered in bytes, which wait unread until the loop has time for all that came together.
+    """
     question = prepared.question
     request: dict[str, Any] = {
         "prompt": list(prepared.ids),
@@ -154,4 +186,4 @@ def _request(prepared: Prepared) -> dict[str, Any]:
         request["top_k"] = 1
     if question.top_logprobs is not None:
         request["logprobs"] = max(1, question.top_logprobs)
-    return request
+    return json.dumps(request).encode()

@@ -3,12 +3,16 @@
 import codecs
 from functools import cached_property
 
+import torch
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from hftrain.errors import ArtifactError
 from hftrain.serving.engine import Prepared, Question, Refused
 from hftrain.tokens.chat import END_OF_TEXT, encode_prompt, encode_text
+
+MOST_THREADS = torch.get_num_threads()
+"""As many as torch was started with; what asks torch later may see an engine's own number."""
 
 
 class TokenTexts:

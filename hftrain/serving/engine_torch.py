@@ -7,13 +7,15 @@ draws each request's token itself and leaves upstream's argmax no other choice.
 
 import asyncio
 import itertools
+import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import ContinuousBatchingConfig, GenerationConfig, LogitsProcessorList
+from transformers import ContinuousBatchingConfig, GenerationConfig, LogitsProcessorList, PreTrainedModel
 from transformers.generation.continuous_batching.cb_logits_processors import (
     ContinuousBatchingLogitsProcessor,
     ContinuousBatchingLogitsProcessorList,
@@ -23,8 +25,10 @@ from transformers.generation.continuous_batching.requests import GenerationOutpu
 
 from hftrain.export.measurement import end_tokens
 from hftrain.models.loading import context_tokens, load_causal_lm
+from hftrain.runtime import threads_for
 from hftrain.serving.engine import Answer, Candidate, End, Piece, Prepared, Question, Refused, Report
-from hftrain.serving.engine_text import TextStream, TokenTexts
+from hftrain.serving.engine_inbox import Inbox, all_waiting, apart
+from hftrain.serving.engine_text import MOST_THREADS, TextStream, TokenTexts
 from hftrain.tokens.chat import load_tokenizer
 
 PAGE_TOKENS = 32
@@ -126,18 +130,26 @@ class Router(OutputRouter):
             self.deliver(output)
 
 
+STOP_SECONDS = 10.0
+
+
 class TorchEngine:
     """A model's folder in torch."""
 
     runtime = "torch"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, model: PreTrainedModel | None = None) -> None:
         """Load the model and start its thread.
+
+        Args:
+            folder: The model's folder.
+            model: The model where it is loaded already, in whole or in part with others; None loads the folder's.
 
         Raises:
             ArtifactError: The folder holds no model or no tokenizer that can be served.
         """
-        model, tokenizer = load_causal_lm(folder), load_tokenizer(folder)
+        tokenizer = load_tokenizer(folder)
+        self.model = model = model or load_causal_lm(folder)
         self.context_tokens = context_tokens(model) or UNLIMITED_CONTEXT_TOKENS
         self._texts = TokenTexts(tokenizer, self.context_tokens)
         self._bytes_of = self._texts.bytes_of
@@ -161,7 +173,13 @@ class TorchEngine:
         processors.tensors_required = 1
         self._manager.logit_processor = processors
         self._numbers = itertools.count()
-        self._manager.start()
+        self._inbox: Inbox[GenerationOutput] | None = None
+        # Upstream's thread is as whoever starts it: by one that is no daemon, an engine that nobody closed would keep
+        # the process from ending.
+        starter = threading.Thread(target=self._start, daemon=True)
+        starter.start()
+        starter.join()
+        self._forgotten = weakref.finalize(self, _stop, self._manager)
 
     def prepare(self, question: Question) -> Prepared:
         """As `Engine.prepare`."""
@@ -170,9 +188,12 @@ class TorchEngine:
     async def answer(self, prepared: Prepared) -> Answer:
         """As `Engine.answer`."""
         loop = asyncio.get_running_loop()
+        if self._inbox is None or self._inbox.loop is not loop:
+            self._inbox = Inbox(loop)
+        inbox = self._inbox
         outputs: asyncio.Queue[GenerationOutput] = asyncio.Queue()
         name, draws = f"answer-{next(self._numbers)}", self._draws(prepared.question)
-        self._router.waiting[name] = lambda output: loop.call_soon_threadsafe(outputs.put_nowait, output)
+        self._router.waiting[name] = lambda output: inbox.put(outputs.put_nowait, output)
         is_done = False
         try:
             ids, longest = list(prepared.ids), prepared.new_tokens
@@ -180,17 +201,17 @@ class TorchEngine:
                 raise _failed("its thread has stopped")
             text, told = TextStream(self._bytes_of), 0
             while not is_done:
-                output = await outputs.get()
+                output = (await all_waiting(outputs))[-1]  # each holds what those before it hold
                 if output.status == RequestStatus.FAILED:
                     raise _failed(str(output.error))
                 is_done = output.is_finished()
-                for step in range(told, len(output.generated_tokens)):
-                    token = output.generated_tokens[step]
-                    if token not in self._ends:
-                        yield Piece(text.add(token), self._reports(draws, step, token))
+                made = [each for each in enumerate(output.generated_tokens[told:], told) if each[1] not in self._ends]
+                for some in apart(made, prepared.question):
+                    reports = tuple(report for step, token in some for report in self._reports(draws, step, token))
+                    yield Piece("".join(text.add(token) for _, token in some), reports, len(some))
                 told = len(output.generated_tokens)
             if rest := text.rest():
-                yield Piece(rest)
+                yield Piece(rest, tokens=0)
             ended = bool(told) and output.generated_tokens[-1] in self._ends
             yield End("stop" if ended else "length", len(prepared.ids), told)
         finally:
@@ -200,7 +221,17 @@ class TorchEngine:
 
     async def close(self) -> None:
         """End the thread; what is still being made is dropped."""
-        await asyncio.to_thread(self._manager.stop, timeout=10.0, hard_stop=True)
+        if self._forgotten.detach() is not None:
+            await asyncio.to_thread(_stop, self._manager)
+
+    def _start(self) -> None:
+        """Start upstream's thread, with as many of torch's threads as the model has work for.
+
+        A thread takes the number that was set last when it first computes; whoever has computed keeps its own.
+        """
+        weight_bytes = sum(each.nbytes for each in self.model.parameters())
+        torch.set_num_threads(threads_for(weight_bytes, MOST_THREADS))
+        self._manager.start()
 
     def _draws(self, question: Question) -> Draws:
         dice = torch.Generator()
@@ -234,3 +265,8 @@ def _pages(config: Any, context: int) -> int:
     page_bytes = PAGE_TOKENS * config.num_hidden_layers * heads * width * 2 * 4
     per_context = -(-context // PAGE_TOKENS) + 1
     return max(per_context, min(CACHE_BYTES // page_bytes, MOST_AT_ONCE * per_context))
+
+
+def _stop(manager: Any) -> None:
+    """End upstream's thread; at a process's end too, which a thread in torch would abort."""
+    manager.stop(timeout=STOP_SECONDS, hard_stop=True)

@@ -63,7 +63,8 @@ class UpstreamEngine:
                     usage = chunk.get("usage") or usage
                     for choice in chunk.get("choices", ()):
                         finish = choice.get("finish_reason") or finish
-                        text = (choice.get("delta", {}).get("content") if is_chat else choice.get("text")) or ""
+                        said = (choice.get("delta", {}).get("content") if is_chat else choice.get("text")) or ""
+                        text = said.encode("utf-8", "replace").decode()  # half of a surrogate pair can be in JSON
                         reports = _reports(choice.get("logprobs"))
                         if text or reports:
                             pieces += 1

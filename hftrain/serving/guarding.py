@@ -65,6 +65,8 @@ class Guard:
     port: int
     """Part of the cookie's name: browsers give one address' cookies to all of its ports."""
     key: str | None = None
+    further_keys: tuple[str, ...] = ()
+    """Others that are as good: one for each client, or the next before the last is withdrawn."""
     hosts: frozenset[str] = LOOPBACK
     """Names by which the server may be asked, without port."""
     body_bytes: int = BODY_BYTES
@@ -76,11 +78,12 @@ class Guard:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self.is_key(given.strip()):
             return True
-        return _same(self._cookie(headers), self.cookie_value)
+        cookie = self._cookie(headers)
+        return any([_same(cookie, self.cookie_of(key)) for key in self._keys])
 
     def is_key(self, given: str) -> bool:
-        """Whether this is the key."""
-        return self.key is not None and _same(given, self.key)
+        """Whether this is a key."""
+        return any([_same(given, key) for key in self._keys])
 
     @property
     def cookie_name(self) -> str:
@@ -89,8 +92,16 @@ class Guard:
 
     @property
     def cookie_value(self) -> str:
-        """What the cookie holds: made of the key, and of no use to find it."""
-        return hmac.new((self.key or "").encode(), b"signed in", hashlib.sha256).hexdigest()
+        """What the cookie of the first key holds."""
+        return self.cookie_of(self.key or "")
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return () if self.key is None else (self.key, *self.further_keys)
+
+    def cookie_of(self, key: str) -> str:
+        """What stands for a key in a browser: made of it, of no use to find it, and void once it is withdrawn."""
+        return hmac.new(key.encode(), b"signed in", hashlib.sha256).hexdigest()
 
     def _cookie(self, headers: Headers) -> str:
         try:
@@ -165,9 +176,8 @@ class Guarded:
             await asyncio.sleep(WRONG_KEY_SECONDS)
             return _sign_in_page("That is not the key.")
         response = RedirectResponse("/", 303)
-        response.set_cookie(
-            self.guard.cookie_name, self.guard.cookie_value, httponly=True, samesite="strict", max_age=30 * 86400
-        )
+        value = self.guard.cookie_of(given)
+        response.set_cookie(self.guard.cookie_name, value, httponly=True, samesite="strict", max_age=30 * 86400)
         return response
 
     async def _without_key(self, scope: Scope, headers: Headers) -> Response:
@@ -200,24 +210,23 @@ def error_body(message: str, code: str | None, *, kind: str, parameter: str | No
     return {"error": {"message": message, "type": kind, "param": parameter, "code": code}}
 
 
-def read_key(file: Path | None) -> str | None:
-    """The key that a server asks for: a file's, or the environment's; None where neither is given.
+def read_keys(file: Path | None) -> tuple[str, ...]:
+    """The keys that a server takes: a file's, one a line, or the environment's one; none where neither is given.
 
     Raises:
-        ConfigError: It is short or has spaces, or others than its owner can read the file.
+        ConfigError: One is short or has spaces, or others than its owner can read the file.
     """
-    if file is None:
-        where, key = KEY_VARIABLE, os.environ.get(KEY_VARIABLE)
-    else:
-        where, key = str(file), _key_of(file)
-    if key is None or (file is None and key == ""):
-        return None
-    if len(key) < SHORTEST_KEY_CHARS or not re.fullmatch(r"[!-~]+", key):
-        raise ConfigError(
-            f"{where}: a key of {len(key)} characters. At least {SHORTEST_KEY_CHARS} of printable ASCII without spaces "
-            "are needed. Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'."
-        )
-    return key
+    given = os.environ.get(KEY_VARIABLE)
+    if file is None and not given:
+        return ()
+    where, keys = (KEY_VARIABLE, [given or ""]) if file is None else (str(file), _keys_of(file))
+    for key in keys:
+        if len(key) < SHORTEST_KEY_CHARS or not re.fullmatch(r"[!-~]+", key):
+            raise ConfigError(
+                f"{where}: a key of {len(key)} characters. At least {SHORTEST_KEY_CHARS} of printable ASCII without "
+                "spaces are needed. Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'."
+            )
+    return tuple(keys)
 
 
 def page_policy(page: str) -> str:
@@ -244,11 +253,11 @@ def inline_json(value: object) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _key_of(file: Path) -> str:
+def _keys_of(file: Path) -> list[str]:
     try:
         if file.stat().st_mode & 0o077:
             raise ConfigError(f"{file}: others can read it. A key is its owner's alone. Run: chmod 600 {file}")
-        return file.read_text(encoding="utf-8").strip()
+        return [line.strip() for line in file.read_text(encoding="utf-8").strip().split("\n")]
     except OSError as problem:
         raise ConfigError(
             f"{file}: {problem.strerror}. A readable file with the key is needed. Name another."

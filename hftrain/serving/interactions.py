@@ -24,7 +24,8 @@ from hftrain.corpus.personal_data import DEFAULT_KINDS
 from hftrain.corpus.scrubbing import scrub
 from hftrain.errors import DataError
 from hftrain.runtime import log
-from hftrain.serving.database import again, first_line, open_database, shown
+from hftrain.serving.database import again, first_line, is_locked, open_database, overwrite_deleted, shown
+from hftrain.serving.interaction_tables import FEEDBACK, INTERACTIONS, SETTINGS, TABLES
 
 DAY_SECONDS = 86_400.0
 MOST_TOGETHER = 256
@@ -32,47 +33,6 @@ MOST_TOGETHER = 256
 
 MOST_WAITING = 20_000
 """Interactions that wait for a database that is slow; further ones are dropped and counted."""
-
-TABLES = sql.MetaData()
-SETTINGS = sql.Table(
-    "serving_settings",
-    TABLES,
-    sql.Column("name", sql.String(64), primary_key=True),
-    sql.Column("value", sql.Text, nullable=False),
-)
-INTERACTIONS = sql.Table(
-    "interactions",
-    TABLES,
-    sql.Column("id", sql.String(64), primary_key=True),
-    sql.Column("created", sql.Float, nullable=False, index=True),
-    sql.Column("person", sql.String(64), index=True),
-    sql.Column("model", sql.String(256), nullable=False),
-    sql.Column("runtime", sql.String(32), nullable=False),
-    sql.Column("kind", sql.String(16), nullable=False),
-    sql.Column("asked", sql.Text, nullable=False),
-    sql.Column("answers", sql.Text, nullable=False),
-    sql.Column("settings", sql.Text, nullable=False),
-    sql.Column("outcome", sql.String(16), nullable=False),
-    sql.Column("prompt_tokens", sql.Integer, nullable=False),
-    sql.Column("answer_tokens", sql.Integer, nullable=False),
-    sql.Column("first_token_seconds", sql.Float),
-    sql.Column("seconds", sql.Float, nullable=False),
-    sql.Column("scrubbed", sql.Integer, nullable=False),
-)
-FEEDBACK = sql.Table(
-    "feedback",
-    TABLES,
-    sql.Column("id", sql.String(64), primary_key=True),
-    sql.Column("created", sql.Float, nullable=False, index=True),
-    sql.Column("interaction", sql.String(64), sql.ForeignKey(INTERACTIONS.c.id), nullable=False, index=True),
-    sql.Column("person", sql.String(64), index=True),
-    sql.Column("choice", sql.Integer, nullable=False),
-    sql.Column("thumb", sql.Integer),
-    sql.Column("comment", sql.Text, nullable=False),
-    sql.Column("correction", sql.Text, nullable=False),
-    sql.Column("other", sql.String(64), sql.ForeignKey(INTERACTIONS.c.id), index=True),
-    sql.Column("preferred", sql.String(16)),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +84,10 @@ class Feedback:
     """``this``, ``other``, ``both`` or ``neither``."""
 
 
+Work = Callable[[sql.Connection], Any]
+"""One write, done in a transaction that it shares with others."""
+
+
 class InteractionStore:
     """The database, written by one thread that commits what came together in one go."""
 
@@ -136,11 +100,11 @@ class InteractionStore:
         """
         self._engine = open_database(url, TABLES)
         self._secret = again(self._agree_on_secret)
-        self._waiting: queue.SimpleQueue[tuple[Callable[[sql.Connection], Any], Future[Any]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._waiting: queue.SimpleQueue[tuple[Work | Interaction, Future[Any]] | None] = queue.SimpleQueue()
         self.dropped = 0
         """Interactions that were not stored since the store was opened."""
+        self._holds_deleted = False
+        """Whether deleted texts may still be in the file's log."""
         self._thread = threading.Thread(target=self._write, name="interactions", daemon=True)
         self._thread.start()
 
@@ -160,7 +124,7 @@ class InteractionStore:
         if self._waiting.qsize() > MOST_WAITING:
             self.dropped += 1
             return
-        self._do(lambda connection: connection.execute(INTERACTIONS.insert(), self._interaction_row(interaction)))
+        self._do(interaction)
 
     def add(self, feedback: Feedback) -> "Future[str]":
         """Store feedback for good; the future says ``stored``, or ``already`` for what was there.
@@ -172,16 +136,26 @@ class InteractionStore:
     def forget(self, person: str) -> "Future[int]":
         """Delete all that a person asked and said, and what others said of it; how many rows that were."""
         name = self.pseudonym(person)
-        return self._do(lambda connection: _delete(connection, INTERACTIONS.c.person == name, name))
+        return self._do(lambda connection: self._delete(connection, INTERACTIONS.c.person == name, name))
 
     def purge(self, days: float) -> "Future[int]":
         """Delete what is older; how many rows that were."""
         oldest = time.time() - days * DAY_SECONDS
-        return self._do(lambda connection: _delete(connection, INTERACTIONS.c.created < oldest, None))
+        return self._do(lambda connection: self._delete(connection, INTERACTIONS.c.created < oldest, None))
 
     def pseudonym(self, person: str | None) -> str | None:
         """What stands for a person's id."""
         return person and hmac.new(self._secret, person.encode(), hashlib.sha256).hexdigest()
+
+    def state(self) -> dict[str, float]:
+        """Numbers that change whenever anything is stored or deleted."""
+        found: dict[str, float] = {}
+        with self._engine.connect() as connection:
+            for table in (INTERACTIONS, FEEDBACK):
+                counted = sql.select(sql.func.count(), sql.func.max(table.c.created), sql.func.sum(table.c.created))
+                rows, last, total = connection.execute(counted).one()
+                found |= {table.name: rows, f"{table.name}_last": last or 0.0, f"{table.name}_sum": total or 0.0}
+        return found
 
     def interactions(self, since: float = 0.0) -> Iterator[Interaction]:
         """What was asked from a time on, oldest first."""
@@ -207,6 +181,11 @@ class InteractionStore:
                 found = secrets.token_hex(32)
                 connection.execute(SETTINGS.insert(), {"name": "secret", "value": found})
         return bytes.fromhex(found)
+
+    def _insert(self, interaction: Interaction) -> "Work":
+        """What stores an interaction; it is scrubbed here, before the database is held."""
+        row = self._interaction_row(interaction)
+        return lambda connection: connection.execute(INTERACTIONS.insert(), row)
 
     def _interaction_row(self, interaction: Interaction) -> dict[str, Any]:
         scrubber = Scrubber()
@@ -236,7 +215,18 @@ class InteractionStore:
         connection.execute(FEEDBACK.insert(), row)
         return "stored"
 
-    def _do(self, work: Callable[[sql.Connection], Any]) -> "Future[Any]":
+    def _delete(self, connection: sql.Connection, which: sql.ColumnElement[bool], person: str | None) -> int:
+        """Delete interactions, what was said of them, and what a person said of others; how many rows that were."""
+        gone = sql.select(INTERACTIONS.c.id).where(which)
+        said = FEEDBACK.c.interaction.in_(gone) | FEEDBACK.c.other.in_(gone)
+        if person is not None:
+            said |= FEEDBACK.c.person == person
+        rows = connection.execute(FEEDBACK.delete().where(said)).rowcount
+        rows += connection.execute(INTERACTIONS.delete().where(which)).rowcount
+        self._holds_deleted = self._holds_deleted or rows > 0
+        return rows
+
+    def _do(self, work: "Work | Interaction") -> "Future[Any]":
         future: Future[Any] = Future()
         self._waiting.put((work, future))
         return future
@@ -251,17 +241,29 @@ class InteractionStore:
             is_open = None not in batch
             self._commit([each for each in batch if each is not None])
 
-    def _commit(self, batch: list[tuple[Callable[[sql.Connection], Any], Future[Any]]]) -> None:
+    def _commit(self, batch: list[tuple[Work | Interaction, Future[Any]]]) -> None:
+        works = [self._insert(work) if isinstance(work, Interaction) else work for work, _ in batch]
+
         def work_all() -> list[Any]:
             with self._engine.begin() as connection:
-                return [_in_part(connection, work) for work, _ in batch]
+                return [work(connection) for work in works]
+
+        def work_each() -> list[Any]:
+            with self._engine.begin() as connection:
+                return [_in_part(connection, work) for work in works]
 
         results: list[Any]
         try:
-            results = again(work_all)
+            try:
+                results = again(work_all, passes=is_locked)
+            except (DataError, IntegrityError):  # one of them fails: each on its own, which is slower
+                results = again(work_each)
         except SQLAlchemyError as problem:
             log.warning("interactions: %s: %s", self.shown_url, first_line(problem))
             results = [problem] * len(batch)
+            self.dropped += sum(isinstance(work, Interaction) for work, _ in batch)
+        if self._holds_deleted:
+            self._holds_deleted = not overwrite_deleted(self._engine)
         for (_, future), result in zip(batch, results, strict=True):
             if isinstance(result, Exception):
                 future.set_exception(result)
@@ -289,13 +291,3 @@ class Scrubber:
         clean, found = scrub(text, DEFAULT_KINDS)
         self.count += found.total()
         return clean
-
-
-def _delete(connection: sql.Connection, which: sql.ColumnElement[bool], person: str | None) -> int:
-    """Delete interactions, what was said of them, and what a person said of others."""
-    gone = sql.select(INTERACTIONS.c.id).where(which)
-    said = FEEDBACK.c.interaction.in_(gone) | FEEDBACK.c.other.in_(gone)
-    if person is not None:
-        said |= FEEDBACK.c.person == person
-    rows = connection.execute(FEEDBACK.delete().where(said)).rowcount
-    return rows + connection.execute(INTERACTIONS.delete().where(which)).rowcount

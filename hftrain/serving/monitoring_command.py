@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from hftrain.errors import ArtifactError
-from hftrain.serving.database import sqlite_url
-from hftrain.serving.interactions import InteractionStore
+from hftrain.serving.kept import kept_of
 from hftrain.serving.monitoring import Monitored, Share, Worst, training_prompts, watch
 from hftrain.serving.monitoring_drift import FEWEST_PROMPTS
-from hftrain.serving.server_command import DATABASE, FOLDER
 
 WIDTH = 110
 SHOWN_CHARS = 300
@@ -42,13 +39,7 @@ def monitor(
     Raises:
         ArtifactError: Nothing was kept there.
     """
-    file = run / FOLDER / DATABASE
-    if database is None and not file.is_file():
-        raise ArtifactError(
-            f"{file}: nothing was kept there. Interactions that `hftrain serve` kept are needed. Serve the run first, "
-            "or name the database that it wrote to by --database."
-        )
-    store = InteractionStore(database or sqlite_url(file))
+    store = kept_of(run, database)
     try:
         if forget is not None:
             out.write(f"deleted {store.forget(forget).result()} rows of {forget!r}\n")

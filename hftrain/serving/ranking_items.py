@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hftrain.artifacts import read_manifest
-from hftrain.errors import ConfigError, DataError
+from hftrain.corpus.conversations import ROLES
+from hftrain.errors import ArtifactError, ConfigError, DataError
 from hftrain.files import digest_value, read_json, read_jsonl
 
-ROLES = ("system", "user", "assistant")
 MOST_ANSWERS = 9
 """As many as have a letter and a digit of their own on a keyboard."""
 
@@ -65,7 +65,7 @@ def read_items(path: Path, *, answered_by: str | None = None) -> Items:
     """
     try:
         rows = read_jsonl(path)
-    except (OSError, ValueError) as problem:
+    except (ArtifactError, OSError, ValueError) as problem:
         raise DataError(f"{path}: cannot be read ({problem}). JSON Lines in UTF-8 are needed. Mend it.") from None
     return _gathered((_Row(f"{path}, row {at}", row) for at, row in enumerate(rows, 1)), answered_by, str(path))
 
@@ -217,8 +217,8 @@ class _Row:
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         if not isinstance(messages, list) or not messages or not all(_is_message(each) for each in messages):
             self._refuse("prompt", prompt, "A text or a list of messages with role and content is needed.")
-        if messages[-1]["role"] != "user":
-            self._refuse("prompt", messages[-1], "The last message of a prompt must be the user's.")
+        if messages[-1]["role"] not in ("user", "tool"):
+            self._refuse("prompt", messages[-1], "The last message of a prompt must be the user's, or a tool's.")
         for message in messages:
             self._check_text("prompt", message["content"])
         return messages

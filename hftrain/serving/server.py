@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
@@ -26,8 +26,12 @@ from hftrain.serving.server_feedback import read_feedback
 from hftrain.serving.server_metrics import server_metrics
 from hftrain.serving.server_streams import EventStream, Job, WholeAnswer, refusal
 
+if TYPE_CHECKING:  # it can load models
+    from hftrain.serving.promotion_pickup import Pickup
+
 SESSION_HEADER = "x-hftrain-session"
 PURGE_SECONDS = 3600.0
+STOPPED_RETRY_SECONDS = 5
 Handler = Callable[[Request], Awaitable[Response | ASGIApp]]
 
 
@@ -35,7 +39,13 @@ class ModelServer:
     """The models that are offered, and what a server knows about itself."""
 
     def __init__(
-        self, served: Sequence[Served], store: InteractionStore | None, *, keep_days: float, guard: Guard
+        self,
+        served: Sequence[Served],
+        store: InteractionStore | None,
+        *,
+        keep_days: float,
+        guard: Guard,
+        pickup: "Pickup | None" = None,
     ) -> None:
         """Keep what is offered; the first model answers where none is named.
 
@@ -44,19 +54,28 @@ class ModelServer:
             store: Where interactions go; None keeps nothing.
             keep_days: What is older is deleted.
             guard: Who may ask.
+            pickup: What takes up other models while the server runs.
         """
-        self.served = {each.name: each for each in served}
-        self.store, self.keep_days, self.guard = store, keep_days, guard
+        self.served: Mapping[str, Served] = {}
+        self.store, self.keep_days, self.guard, self.pickup = store, keep_days, guard, pickup
         self.created = int(time.time())
+        self.open_requests, self.is_stopping = 0, False
         self.metrics = server_metrics()
-        for each in served:
-            self.metrics.gauge("hftrain_running", each.places.running_now, model=each.name)
-            self.metrics.gauge("hftrain_waiting", each.places.waiting_now, model=each.name)
         if store is not None:
             self.metrics.gauge("hftrain_interactions_dropped", lambda: float(store.dropped))
-        self._page = chat_page(
-            {"models": [self._shown(each) for each in served], "keeps": store is not None, "days": keep_days}
-        )
+        for each in served:
+            self.offer(each)
+
+    def offer(self, served: Served, *, first: bool = False) -> None:
+        """Answer by this from now on where its name is asked for; who is being answered already is not touched."""
+        if first and served.name not in self.served:
+            self.served = {served.name: served, **self.served}
+        else:
+            self.served = {**self.served, served.name: served}
+        self.metrics.gauge("hftrain_running", served.places.running_now, model=served.name)
+        self.metrics.gauge("hftrain_waiting", served.places.waiting_now, model=served.name)
+        shown = [self._shown(each) for each in self.served.values()]
+        self._page = chat_page({"models": shown, "keeps": self.store is not None, "days": self.keep_days})
 
     def app(self) -> ASGIApp:
         """The application, behind its guard."""
@@ -71,7 +90,7 @@ class ModelServer:
             self._route("/v1/feedback", self.feedback, "POST"),
             self._route("/v1/my-data", self.forget, "DELETE"),
         ]
-        handlers: Any = {HTTPException: _no_such_route}
+        handlers: Any = {HTTPException: _no_such_route, Exception: _broken}
         app = Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
         app.router.redirect_slashes = False
         return Guarded(app, self.guard)
@@ -81,8 +100,10 @@ class ModelServer:
         return HTMLResponse(self._page, headers={"Content-Security-Policy": page_policy(self._page)})
 
     async def health(self, request: Request) -> Response:
-        """Whether the server is up, and with which models."""
-        return JSONResponse({"status": "ok", "models": list(self.served)})
+        """Whether the server takes requests, and for which models; 503 once it was told to stop."""
+        versions = {name: each.version for name, each in self.served.items() if each.version}
+        said = {"status": "stopping" if self.is_stopping else "ok", "models": list(self.served), "versions": versions}
+        return JSONResponse(said, 503 if self.is_stopping else 200)
 
     async def show_metrics(self, request: Request) -> Response:
         """What Prometheus reads."""
@@ -126,6 +147,9 @@ class ModelServer:
         return JSONResponse({"deleted_rows": rows})
 
     async def _answer(self, request: Request, *, is_chat: bool) -> Response | ASGIApp:
+        if self.is_stopping:
+            said = "This server was told to stop and takes no more requests. Ask again in a moment, or another one."
+            raise Refused(said, status=503, kind="server_error", code="stopping", retry_seconds=STOPPED_RETRY_SECONDS)
         asked = read_request(await request.body(), is_chat=is_chat)
         served = self._named(asked.model) if asked.model else next(iter(self.served.values()))
         prepared = served.engine.prepare(asked.question)
@@ -165,26 +189,37 @@ class ModelServer:
                 status = message.get("status", status)
                 await send(message)
 
+            self.open_requests += 1
             try:
-                response = await handler(Request(scope, receive))
-            except Refused as problem:
-                response = refusal(problem)
-            except SQLAlchemyError:
-                response = refused(503, "The database does not answer. Try again.", "store_failed", kind="server_error")
-            try:
+                response = await self._response(handler, Request(scope, receive))
                 await response(scope, receive, counted)
             finally:
+                self.open_requests -= 1
                 self.metrics.count("hftrain_requests_total", route=name, status=str(status))
 
         return Route(path, _Handled(handle), methods=[method])
 
+    async def _response(self, handler: Handler, request: Request) -> Response | ASGIApp:
+        try:
+            return await handler(request)
+        except Refused as problem:
+            return refusal(problem)
+        except SQLAlchemyError:
+            return refused(503, "The database does not answer. Try again.", "store_failed", kind="server_error")
+
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        purging = asyncio.create_task(self._purge())
+        tasks = [asyncio.create_task(self._purge())]
+        if self.pickup is not None:
+            tasks.append(asyncio.create_task(self.pickup.watch(self)))
         yield
-        purging.cancel()
-        for each in self.served.values():
-            await each.engine.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.pickup is not None:
+            await self.pickup.close()
+        for engine in {id(each.engine): each.engine for each in self.served.values()}.values():
+            await engine.close()
         if self.store is not None:
             await asyncio.to_thread(self.store.close)
 
@@ -214,3 +249,9 @@ def _session(request: Request) -> str | None:
 async def _no_such_route(request: Request, problem: HTTPException) -> Response:
     said = {404: f"Nothing is served at {request.url.path[:100]}.", 405: f"{request.method} is not for this address."}
     return refused(problem.status_code, said.get(problem.status_code, problem.detail), "unknown_address")
+
+
+async def _broken(request: Request, problem: Exception) -> Response:
+    """What nobody foresaw; Starlette raises it once more behind this answer, so that it is in the log."""
+    said = f"The server failed ({type(problem).__name__}). Its log says more."
+    return refused(500, said, "internal_error", kind="server_error")

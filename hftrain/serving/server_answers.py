@@ -75,6 +75,8 @@ class Served:
     places: Places
     source: str
     """Where it comes from, for people."""
+    version: str = ""
+    """Digest of the model where it is an artifact: tells apart what one name stood for before and after a promotion."""
 
 
 @dataclass
@@ -84,9 +86,10 @@ class Tally:
     began: float = field(default_factory=time.monotonic)
     first_token_seconds: float | None = None
     texts: dict[int, str] = field(default_factory=dict)
-    reports: dict[int, tuple[Report, ...]] = field(default_factory=dict)
+    reports: dict[int, list[Report]] = field(default_factory=dict)
     ends: dict[int, End] = field(default_factory=dict)
-    pieces: int = 0
+    tokens: int = 0
+    """Of the pieces."""
 
     def add(self, index: int, piece: Piece | End) -> None:
         """Count one more piece of one of the answers."""
@@ -95,9 +98,10 @@ class Tally:
             return
         if self.first_token_seconds is None:
             self.first_token_seconds = self.seconds
-        self.pieces += 1
+        self.tokens += piece.tokens
         self.texts[index] = self.texts.get(index, "") + piece.text
-        self.reports[index] = self.reports.get(index, ()) + piece.reports
+        if piece.reports:
+            self.reports.setdefault(index, []).extend(piece.reports)
 
     @property
     def seconds(self) -> float:
@@ -107,7 +111,7 @@ class Tally:
     def parts(self) -> list[Part]:
         """All answers, which must have ended."""
         return [
-            Part(self.texts.get(index, ""), self.reports.get(index, ()), self.ends[index])
+            Part(self.texts.get(index, ""), tuple(self.reports.get(index, ())), self.ends[index])
             for index in sorted(self.ends)
         ]
 
@@ -158,7 +162,7 @@ async def _one(served: Served, prepared: Prepared) -> Answer:
                     yield rest
                 yield piece
                 return
-            count += 1
+            count += piece.tokens
             if _says_something(released := until.add(piece)):
                 yield released
             if until.stopped:

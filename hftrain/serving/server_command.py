@@ -1,10 +1,13 @@
 """The command ``hftrain serve``."""
 
 import contextlib
+import math
 import os
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 import uvicorn
@@ -13,13 +16,10 @@ from starlette.types import ASGIApp
 
 from hftrain.errors import ArtifactError, ConfigError
 from hftrain.serving.database import sqlite_url
-from hftrain.serving.guarding import KEY_VARIABLE, LOOPBACK, Guard, allowed_hosts, read_key
+from hftrain.serving.guarding import KEY_VARIABLE, LOOPBACK, Guard, allowed_hosts, read_keys
 from hftrain.serving.interactions import InteractionStore
+from hftrain.serving.kept import DATABASE, FOLDER
 from hftrain.serving.server import ModelServer
-from hftrain.serving.server_models import offered
-
-FOLDER, DATABASE = "served", "interactions.sqlite3"
-"""Where a run keeps what was said to its models, unless another database is named."""
 
 MOST_CONNECTIONS = 4000
 
@@ -52,7 +52,7 @@ def serve(
         host: Where to listen.
         port: Where to listen; 0 takes a free one.
         hosts: Further names by which the server may be asked.
-        key_file: Holds the key to ask for; else the environment's is taken, if there is one.
+        key_file: Holds the keys that are taken, one a line; else the environment's is, if there is one.
         database: An SQLAlchemy URL; None for a SQLite file in the run.
         keeps: Whether interactions and feedback are stored at all.
         keep_days: What is older is deleted.
@@ -63,14 +63,12 @@ def serve(
         ConfigError: The address is open to others and no key is set; or anything that the parts refuse.
         ArtifactError: The address is taken, or anything that the parts refuse.
     """
+    from hftrain.serving.promotion_pickup import pickup_of
+    from hftrain.serving.server_models import offered
+
     if keep_days <= 0 or queue < 0 or stop_seconds < 0:
         raise ConfigError("--keep-days, --queue and --stop-seconds: more than 0, and 0 or more, are needed.")
-    key = read_key(key_file)
-    if host not in LOOPBACK | {"::1"} and key is None:
-        raise ConfigError(
-            f"--host {host}: others can reach that address, and no key is set. Set {KEY_VARIABLE} or --api-key-file, "
-            "or leave --host out."
-        )
+    keys = _keys_for(host, key_file)
     with contextlib.ExitStack() as opened:
         listening = opened.enter_context(_listen(host, port))
         store = InteractionStore(database or _file_of(run)) if keeps else None
@@ -78,17 +76,50 @@ def serve(
             opened.callback(store.close)
         served = offered(run, models, upstreams, upstream_model, queue)
         port = listening.getsockname()[1]
-        guard = Guard(port=port, key=key, hosts=allowed_hosts(f"[{host}]" if ":" in host else host, hosts))
-        app = ModelServer(served, store, keep_days=keep_days, guard=guard).app()
+        names = allowed_hosts(f"[{host}]" if ":" in host else host, hosts)
+        guard = Guard(port=port, key=keys[0] if keys else None, further_keys=keys[1:], hosts=names)
+        server = ModelServer(served, store, keep_days=keep_days, guard=guard, pickup=pickup_of(run, served, queue))
         shown = "\n".join(f"  {each.name:24} {each.engine.runtime:10} {each.source}" for each in served)
         kept = "nothing is kept" if store is None else f"kept {keep_days:g} days in {store.shown_url}"
         out.write(f"{shown}\nhttp://{host}:{port} (API: http://{host}:{port}/v1); {kept}. Ctrl-C ends it.\n")
         out.flush()
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(_config(app, stop_seconds)).run(sockets=[listening])
+            Stopping(_config(server.app()), server, stop_seconds).run(sockets=[listening])
 
 
-def _config(app: ASGIApp, stop_seconds: int) -> uvicorn.Config:
+def _keys_for(host: str, key_file: Path | None) -> tuple[str, ...]:
+    """The keys that are taken; none is needed where this machine alone can ask."""
+    keys = read_keys(key_file)
+    if host not in LOOPBACK | {"::1"} and not keys:
+        raise ConfigError(
+            f"--host {host}: others can reach that address, and no key is set. Set {KEY_VARIABLE} or --api-key-file, "
+            "or leave --host out."
+        )
+    return keys
+
+
+class Stopping(uvicorn.Server):
+    """A server that, told to stop, refuses new requests with a word and lets those under way end."""
+
+    def __init__(self, config: uvicorn.Config, server: ModelServer, stop_seconds: float) -> None:
+        """Wait so long for requests under way, and no longer once told a second time."""
+        super().__init__(config)
+        self._server, self._stop_seconds, self._until = server, stop_seconds, math.inf
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal: the first one begins the end."""
+        if self._server.is_stopping:
+            super().handle_exit(sig, frame)
+        self._server.is_stopping, self._until = True, time.monotonic() + self._stop_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether it is over; asked ten times a second."""
+        is_idle = self._server.is_stopping and not self._server.open_requests
+        self.should_exit = self.should_exit or is_idle or time.monotonic() > self._until
+        return await super().on_tick(counter)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="h11",  # which limits the size of headers
@@ -97,7 +128,8 @@ def _config(app: ASGIApp, stop_seconds: int) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=stop_seconds,
+        timeout_graceful_shutdown=1,
+        ws="none",
         lifespan="on",
     )
 

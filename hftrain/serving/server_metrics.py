@@ -35,7 +35,7 @@ class Metrics:
         self._help: dict[str, tuple[str, str]] = {}
         self._counters: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
         self._histograms: dict[str, dict[Labels, Histogram]] = defaultdict(lambda: defaultdict(Histogram))
-        self._gauges: dict[str, list[tuple[Labels, Callable[[], float]]]] = defaultdict(list)
+        self._gauges: dict[str, dict[Labels, Callable[[], float]]] = defaultdict(dict)
 
     def describe(self, name: str, kind: str, text: str) -> None:
         """Say what a metric is; ``kind`` as Prometheus names it."""
@@ -50,8 +50,8 @@ class Metrics:
         self._histograms[name][tuple(sorted(labels.items()))].add(seconds)
 
     def gauge(self, name: str, ask: Callable[[], float], **labels: str) -> None:
-        """Ask this for the value whenever the metrics are read."""
-        self._gauges[name].append((tuple(sorted(labels.items())), ask))
+        """Ask this for the value whenever the metrics are read; what was asked for the same labels no longer is."""
+        self._gauges[name][tuple(sorted(labels.items()))] = ask
 
     def text(self) -> str:
         """All of them."""
@@ -59,7 +59,7 @@ class Metrics:
         for name, (kind, said) in self._help.items():
             lines += [f"# HELP {name} {said}", f"# TYPE {name} {kind}"]
             lines += [_line(name, labels, value) for labels, value in sorted(self._counters[name].items())]
-            lines += [_line(name, labels, ask()) for labels, ask in self._gauges[name]]
+            lines += [_line(name, labels, ask()) for labels, ask in self._gauges[name].items()]
             for labels, histogram in sorted(self._histograms[name].items()):
                 lines += _histogram_lines(name, labels, histogram)
         return "\n".join(lines) + "\n"

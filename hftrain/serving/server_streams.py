@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from hftrain.serving.api import Asked
-from hftrain.serving.api_answers import Chunks, completion
-from hftrain.serving.engine import End, Refused
+from hftrain.serving.api_answers import About, Chunks, completion, event
+from hftrain.serving.engine import End, Piece, Refused
 from hftrain.serving.guarding import error_body, refused
 from hftrain.serving.interactions import Interaction, InteractionStore
 from hftrain.serving.server_answers import Pieces, Served, Tally
@@ -41,6 +41,11 @@ class Job:
         self.tally = Tally()
         self._metrics, self._store = metrics, store
 
+    @property
+    def about(self) -> About:
+        """What its answers say of themselves."""
+        return About(self.name, int(self.created), self.served.name, self.served.version)
+
     async def watched(self, pieces: Pieces) -> Pieces:
         """The same pieces; when they end, in whatever way, the request is counted and kept."""
         outcome = "failed"
@@ -60,7 +65,7 @@ class Job:
         tally, model = self.tally, self.served.name
         ends = list(tally.ends.values())
         prompt_tokens = max((end.prompt_tokens for end in ends), default=0)
-        answer_tokens = sum(end.answer_tokens for end in ends) if ends else tally.pieces
+        answer_tokens = sum(end.answer_tokens for end in ends) if ends else tally.tokens
         self._metrics.count("hftrain_answers_total", model=model, outcome=outcome)
         self._metrics.count("hftrain_prompt_tokens_total", prompt_tokens, model=model)
         self._metrics.count("hftrain_answer_tokens_total", answer_tokens, model=model)
@@ -87,6 +92,7 @@ class Job:
                     "top_p": question.top_p,
                     "seed": question.seed,
                     "new_tokens": question.new_tokens,
+                    **({"version": self.served.version} if self.served.version else {}),
                 },
                 outcome=outcome,
                 prompt_tokens=prompt_tokens,
@@ -116,8 +122,7 @@ class WholeAnswer:
             except Refused as problem:
                 await refusal(problem)(scope, receive, send)
                 return
-            made = completion(job.asked, job.name, int(job.created), job.served.name, job.tally.parts())
-            await JSONResponse(made)(scope, receive, send)
+            await JSONResponse(completion(job.asked, job.about, job.tally.parts()))(scope, receive, send)
 
         await while_connected(receive, run())
 
@@ -128,11 +133,15 @@ class EventStream:
     def __init__(self, job: Job, pieces: Pieces) -> None:
         """Keep what is to be sent."""
         self._job, self._pieces = job, pieces
-        self._chunks = Chunks(job.asked, job.name, int(job.created), job.served.name)
+        self._chunks = Chunks(job.asked, job.about)
+        self._sending_since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wait for the first token, so that what cannot begin has its own status; then send."""
-        await while_connected(receive, self._run(scope, receive, send))
+        await while_connected(receive, self._run(scope, receive, send), self._is_stalled)
+
+    def _is_stalled(self) -> bool:
+        return self._sending_since is not None and time.monotonic() - self._sending_since > STALLED_SECONDS
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._pieces) as pieces:
@@ -142,37 +151,45 @@ class EventStream:
                 await refusal(problem)(scope, receive, send)
                 return
             await send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS})
-            opening = (self._chunks.first(index) for index in range(self._job.asked.choices))
-            await self._send(send, *(chunk for chunk in opening if chunk))
-            await self._send_piece(send, *first)
+            opening = "".join(self._chunks.first(index) for index in range(self._job.asked.choices))
+            await self._send(send, opening + self._line(*first))
             try:
                 async for index, piece in pieces:
-                    await self._send_piece(send, index, piece)
+                    await self._send(send, self._line(index, piece))
             except Refused as problem:
-                await self._send(send, error_body(problem.message, problem.code, kind=problem.kind))
+                await self._send(send, event(error_body(problem.message, problem.code, kind=problem.kind)))
             else:
                 if self._job.asked.includes_usage:
                     await self._send(send, self._chunks.usage(list(self._job.tally.ends.values())))
-            await _within_patience(send, b"data: [DONE]\n\n", more=False)
+            await self._send(send, "data: [DONE]\n\n", more=False)
 
-    async def _send_piece(self, send: Send, index: int, piece: Any) -> None:
+    def _line(self, index: int, piece: Piece | End) -> str:
         if isinstance(piece, End):
-            await self._send(send, self._chunks.last(index, piece.finish))
-        else:
-            await self._send(send, self._chunks.piece(index, piece.text, piece.reports))
+            return self._chunks.last(index, piece.finish)
+        return self._chunks.piece(index, piece.text, piece.reports)
 
-    async def _send(self, send: Send, *chunks: dict[str, Any]) -> None:
-        lines = (f"data: {json.dumps(chunk, ensure_ascii=False, separators=(',', ':'))}\n\n" for chunk in chunks)
-        if chunks:
-            await _within_patience(send, "".join(lines).encode(), more=True)
+    async def _send(self, send: Send, lines: str, *, more: bool = True) -> None:
+        self._sending_since = time.monotonic()
+        await send({"type": "http.response.body", "body": lines.encode(), "more_body": more})
+        self._sending_since = None
 
 
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work as long as the client is there; when it goes, the work is cancelled."""
+def _never() -> bool:
+    return False
+
+
+async def while_connected(
+    receive: Receive, work: Coroutine[Any, Any, None], is_stalled: Callable[[], bool] = _never
+) -> None:
+    """Do the work as long as the client is there; when it goes, or takes nothing any more, the work is cancelled."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_leaves(receive))
+    both = (working, leaving)
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        while not is_stalled():
+            done, _ = await asyncio.wait(both, timeout=STALLED_SECONDS / 4, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                break
     finally:
         leaving.cancel()
         if not working.done():
@@ -198,11 +215,3 @@ def refusal(problem: Refused) -> JSONResponse:
 async def _leaves(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _within_patience(send: Send, body: bytes, *, more: bool) -> None:
-    try:
-        async with asyncio.timeout(STALLED_SECONDS):
-            await send({"type": "http.response.body", "body": body, "more_body": more})
-    except TimeoutError:
-        raise asyncio.CancelledError from None  # as for a client that has left

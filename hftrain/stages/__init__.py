@@ -10,6 +10,7 @@ OWNED_TRAINING = frozenset(
         "resume_from_checkpoint",
         "full_determinism",
         "push_to_hub",
+        "trust_remote_code",
     }
 )
 """Training arguments that every training stage sets itself: it writes into its own folder and repeats exactly."""

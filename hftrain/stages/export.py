@@ -12,8 +12,10 @@ from hftrain.runtime import log
 class ExportConfig(StageConfig):
     """How a model leaves the run, and what its formats are compared on."""
 
-    formats: tuple[str, ...] = ("safetensors", "bnb-int8", "bnb-nf4", "gguf-f16", "gguf-q8_0")
-    """Folders to write, one each. The gguf formats need the extra ``gguf``: llama.cpp proves them."""
+    formats: tuple[str, ...] = ("safetensors", "bnb-int8", "bnb-nf4", "gguf-f16", "gguf-q8_0", "gguf-q4_0")
+    """Folders to write, one each. Also known: safetensors-bf16, safetensors-fp16, onnx-fp32, onnx-int8, torchao-int8,
+    torchao-int4, lora. The gguf formats need the extra ``gguf``, as llama.cpp proves them, the others ``onnx`` and
+    ``torchao``; lora wants a model that was trained with an adapter."""
 
     text_bytes: int = 8192
     """Held-out text on which bits per byte are measured, the same for every format."""
@@ -22,7 +24,7 @@ class ExportConfig(StageConfig):
     """Held-out conversations that every format answers greedily."""
 
     answer_tokens: int = 32
-    """Longest answer to each; also the length of the generation that is timed."""
+    """Longest answer to each; also the length of the answer that is timed."""
 
     def outside(self) -> dict[str, str]:
         """The packages beyond every model's that write and read the formats."""
@@ -50,12 +52,14 @@ class ExportConfig(StageConfig):
 def export(config: ExportConfig, *, policy: Path, corpus: Path, out: Path) -> None:
     """Write each format, load it back from disk, measure it, and refuse one that lost too much."""
     from hftrain.export.exporters import check_model, exporter_for, judge
-    from hftrain.export.measurement import draw_sample, measure_in_transformers
+    from hftrain.export.measurement import measure_in_transformers
+    from hftrain.export.one_stream import measure_streams
+    from hftrain.export.samples import draw_sample
     from hftrain.models.loading import load_causal_lm
     from hftrain.tokens.chat import load_tokenizer
 
     model, tokenizer = load_causal_lm(policy), load_tokenizer(policy)
-    check_model(config.formats, model, tokenizer)
+    check_model(config.formats, model, tokenizer, policy)
     sample = draw_sample(
         corpus,
         model,
@@ -66,17 +70,15 @@ def export(config: ExportConfig, *, policy: Path, corpus: Path, out: Path) -> No
         seed=config.seed or 0,
     )
     full = measure_in_transformers(model, tokenizer, sample)
-    record_measured(out, full_tokens_per_second=full.tokens_per_second)
     formats = {}
     for name in config.formats:
         exporter, folder = exporter_for(name), out / name
         exporter.write(model, tokenizer, policy, folder)
-        found = exporter.measure(model, tokenizer, folder, sample)
-        formats[name] = judge(name, folder, full, found)
-        record_measured(out, **{f"{name}_tokens_per_second": found.tokens_per_second})
+        formats[name] = judge(name, folder, full, exporter.measure(model, tokenizer, folder, sample))
         log.info(
             "export: %s, %s bytes, %.4f times the bits per byte", name, formats[name]["bytes"], formats[name]["ratio"]
         )
+    record_measured(out, **measure_streams({name: out / name for name in config.formats}, policy, sample))
     write_json(
         out / "summary.json",
         {

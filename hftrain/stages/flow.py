@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hftrain.config import DEFAULT_SEED
+from hftrain.stages.adapt import AdaptConfig
 from hftrain.stages.best_of_n import BestOfNConfig
 from hftrain.stages.collect import CollectConfig
 from hftrain.stages.collect_preferences import CollectPreferencesConfig
 from hftrain.stages.curate import CurateConfig
+from hftrain.stages.cycle import CycleConfig
 from hftrain.stages.distill import DistillConfig
 from hftrain.stages.dpo import DPOStageConfig
 from hftrain.stages.evaluate_model import EvaluateModelConfig
@@ -50,3 +52,7 @@ class FlowConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
     evaluate_model: EvaluateModelConfig = field(default_factory=EvaluateModelConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    cycle: CycleConfig = field(default_factory=CycleConfig)
+    """Of ``hftrain cycle``, which trains again on what people said; no part of the flow."""
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    """Of ``hftrain adapt``, which trains an adapter for one person or domain; no part of the flow."""

@@ -8,9 +8,12 @@ stand in the line, so that an estimate can be judged. A probe that runs the stag
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from hftrain.models.room import check_plan_fits, free_memory_bytes
 from hftrain.runtime import log, progress
 from hftrain.stages import probing_policies
 from hftrain.stages.costs import Line, mebibytes, recorded
@@ -21,8 +24,12 @@ REPORT_SECONDS = 2.0
 
 
 def plan_lines(flow: FlowConfig, run_dir: Path | None = None) -> Iterator[str]:
-    """The plan of a flow as lines of text; beside it, what the stages that ``run_dir`` has finished really took."""
-    took = {} if run_dir is None else recorded(run_dir)
+    """The plan of a flow as lines of text; beside it, what the stages that ``run_dir`` has finished really took.
+
+    Raises:
+        ConfigError: After the last line: this machine has no room for it.
+    """
+    took, free = {} if run_dir is None else recorded(run_dir), free_memory_bytes()
     with tempfile.TemporaryDirectory() as folder:
         lines = plan(flow, Path(folder))
     heads = ("minutes", "MiB held", "MiB on disk", *(("took", "off by", "held", "on disk") if took else ()))
@@ -33,10 +40,40 @@ def plan_lines(flow: FlowConfig, run_dir: Path | None = None) -> Iterator[str]:
             real = took.get(line.stage)
             cells += ["", "", "", ""] if real is None else _compared(line, real)
         yield f"{line.stage:20}" + "".join(f"{cell:>12}" for cell in cells) + f"   {line.counted}"
+    sums = sums_of(lines)
     yield (
-        f"{'in all':20}{sum(line.seconds for line in lines) / 60:12.2f}"
-        f"{mebibytes(max(line.memory_bytes for line in lines)):>12}{mebibytes(sum(x.disk_bytes for x in lines)):>12}"
+        f"{'in all':20}{sums['seconds'] / 60:12.2f}"
+        f"{mebibytes(sums['memory_bytes']):>12}{mebibytes(sums['disk_bytes']):>12}"
     )
+    check_plan_fits(lines, run_dir or Path("runs"), free_bytes=free)
+
+
+def plan_json(flow: FlowConfig, run_dir: Path | None = None) -> dict[str, Any]:
+    """The same as plain values: seconds and bytes by stage, planned, and taken where ``run_dir`` has finished it.
+
+    Raises:
+        ConfigError: This machine has no room for it.
+    """
+    took, free = {} if run_dir is None else recorded(run_dir), free_memory_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        lines = plan(flow, Path(folder))
+    check_plan_fits(lines, run_dir or Path("runs"), free_bytes=free)
+    return {
+        "stages": {
+            line.stage: asdict(line) | ({"took": asdict(took[line.stage])} if line.stage in took else {})
+            for line in lines
+        },
+        **sums_of(lines),
+    }
+
+
+def sums_of(lines: Sequence[Line]) -> dict[str, float]:
+    """What a whole flow takes: ``seconds`` and ``disk_bytes`` of all stages, ``memory_bytes`` of the largest."""
+    return {
+        "seconds": sum(line.seconds for line in lines),
+        "memory_bytes": max(line.memory_bytes for line in lines),
+        "disk_bytes": sum(line.disk_bytes for line in lines),
+    }
 
 
 def plan(flow: FlowConfig, folder: Path) -> list[Line]:
@@ -48,7 +85,7 @@ def plan(flow: FlowConfig, folder: Path) -> list[Line]:
         probe.export, probe.evaluate_model,
     )  # fmt: skip
     level = log.level
-    log.setLevel(logging.WARNING)
+    log.setLevel(logging.ERROR)  # what a probe of a few steps warns of is no news
     try:
         lines = [step() for step in progress(steps, unit="stage", description="plan")]
     finally:

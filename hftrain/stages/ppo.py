@@ -10,6 +10,7 @@ from hftrain.alignment.reward_functions import reward_function_digest, reward_fu
 from hftrain.artifacts import record_measured, stage, write_json
 from hftrain.config import StageConfig
 from hftrain.stages import OWNED_TRAINING
+from hftrain.upstream import fields_of
 
 # Sizes that follow from others, paths that are artifacts here, what the repaired trainer decides, and what TRL's
 # configuration takes from transformers and PPO has no use for.
@@ -168,6 +169,7 @@ class PPOStageConfig(StageConfig):
 @stage(makes="policy", reads=("chat", "reward", "corpus"), every_process=True)
 def ppo(config: PPOStageConfig, *, chat: Path, reward: Path, corpus: Path, out: Path) -> None:
     """Raise the reward of a chat model's answers while it stays near where it was."""
+    fields_of(config.UPSTREAM["training"])  # refuses a TRL that has no PPO any more
     from hftrain.alignment.heldout import compare
     from hftrain.alignment.ppo_start import ppo_run
     from hftrain.alignment.prompts import check_models, read_prompts

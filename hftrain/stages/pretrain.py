@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from hftrain.artifacts import stage
 from hftrain.config import StageConfig
+from hftrain.errors import ConfigError
 from hftrain.models import continuing
 from hftrain.stages import OWNED_TRAINING
 from hftrain.upstream import set_beside_the_clock
@@ -109,6 +110,13 @@ class PretrainConfig(StageConfig):
             found.append(
                 f"{wrong}: is set, but the base has a shape of its own. One of them is needed. Remove {wrong}."
             )
+        found += [
+            f"{name}: {value}. At least 1 is needed. Raise it, or remove it to get the default."
+            for name in ("row_tokens", "heldout_bytes", "look_every_steps", "look_bytes")
+            if (value := getattr(self, name)) is not None and value < 1
+        ]
+        if self.size is not None:
+            found += _size_problems(self.size)
         if self.max_minutes is not None:
             found += set_beside_the_clock(self.training)
             if self.max_minutes <= 0:
@@ -116,6 +124,16 @@ class PretrainConfig(StageConfig):
         if self.objective == "masked_words" and self.document_masking:
             found.append("document_masking: true. An encoder's rows take none. Remove it.")
         return found
+
+
+def _size_problems(size: str | int) -> list[str]:
+    from hftrain.models.sizes import parameters_asked
+
+    try:
+        parameters_asked(size)
+    except ConfigError as problem:
+        return [str(problem)]
+    return []
 
 
 @stage(makes="base", reads=("corpus", "tokenizer"), every_process=True)

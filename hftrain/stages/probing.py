@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ READING_SECONDS = 5.0
 PAIRS_SHARE = 0.64
 """Of the pairs that a prompt may give, how many it does: answers that tie or are cut give none."""
 PROBED_PROMPTS = 48
-CHARS_PER_TOKEN = 2.5
-"""Of the corpus's answers that stand in for the model's: none longer than the model's may be."""
+CHARS_PER_TOKEN = 3.3
+"""Of the corpus's answers that stand in for the model's: hardly any longer than the model's may be."""
 
 
 class Probe:
@@ -194,15 +194,8 @@ class Probe:
 
     def _ranked_file(self) -> Path:
         """Pairs of an answer of the corpus and another prompt's: what people's rankings look like."""
-        from hftrain.corpus.splits import conversations_of
-
-        talks = [
-            (before["content"], after["content"])
-            for talk in conversations_of(self.at("curate"), "train")
-            for before, after in itertools.pairwise(talk)
-            if (before["role"], after["role"]) == ("user", "assistant")
-            and len(after["content"]) <= CHARS_PER_TOKEN * self.flow.collect_preferences.new_tokens
-        ][:400]
+        longest = CHARS_PER_TOKEN * self.flow.collect_preferences.new_tokens
+        talks = [(asked, said) for asked, said in self._answered() if len(said) <= longest][:400]
         rows = [
             {"prompt": prompt, "chosen": chosen, "rejected": talks[place - 1][1]}
             for place, (prompt, chosen) in enumerate(talks)
@@ -210,6 +203,24 @@ class Probe:
         ]
         write_jsonl(self.folder / "ranked.jsonl", rows)
         return self.folder / "ranked.jsonl"
+
+    def _answered(self) -> Iterator[tuple[str, str]]:
+        """What the corpus's users say, and what they are answered."""
+        from hftrain.corpus.splits import conversations_of
+
+        for talk in conversations_of(self.at("curate"), "train"):
+            for before, after in itertools.pairwise(talk):
+                if (before["role"], after["role"]) == ("user", "assistant"):
+                    yield before["content"], after["content"]
+
+    def answer_tokens(self, limit: int) -> int:
+        """How long answers of a policy will be to the clock; the probe's own, which has learned nothing, never end.
+
+        They are as long as the corpus's where they are trained on, while sampling lasts until a batch's last has ended,
+        mostly by the limit: the mean of both.
+        """
+        known = [min(limit, len(said) / CHARS_PER_TOKEN) for _, said in self._answered()]
+        return math.ceil((sum(known) / len(known) + limit) / 2) if known else limit
 
     def _asking_seconds_per_prompt(self) -> float:
         import time
@@ -250,7 +261,13 @@ class Probe:
         batch = batch_of(given.training)
         training = {**given.training, "total_episodes": LOGGED * batch, "save_steps": LOGGED}
         prompts = max(2, 64 // given.heldout_answers)
-        config = dataclasses.replace(given, training=training, heldout_prompts=prompts, look_every_updates=LOGGED)
+        config = dataclasses.replace(
+            given,
+            training=training,
+            heldout_prompts=prompts,
+            look_every_updates=LOGGED,
+            new_tokens=self.answer_tokens(given.new_tokens),
+        )
         ran = Ran(ppo.ppo(config, chat=self.at("sft"), reward=self.at("reward_model"), corpus=self.at("curate"),
                           out=self.at("ppo")))  # fmt: skip
         known = Ran(self.at("curate")).summary["conversations_heldout"]

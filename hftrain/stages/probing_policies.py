@@ -52,7 +52,8 @@ def _from_pairs(probe: Probe, name: str) -> Line:
 def _from_groups(probe: Probe, name: str) -> Line:
     """A few steps of a whole batch of answers."""
     given: Any = getattr(probe.flow, name)
-    ran = Ran(GROUPS[name](_fewer(given, look_every_steps=STEPS), **_rewarded(probe), out=probe.at("ppo")))
+    few = _fewer(given, look_every_steps=STEPS, new_tokens=probe.answer_tokens(given.new_tokens))
+    ran = Ran(GROUPS[name](few, **_rewarded(probe), out=probe.at("ppo")))
     answers = probe.known("conversations_train") * int(given.training.get("num_generations", 8))
     steps = steps_of(given.training, answers)
     return training_line(ran, name, steps, given.look_every_steps, f"{batch_of(given.training)} answers")

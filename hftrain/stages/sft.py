@@ -119,6 +119,15 @@ class SFTStageConfig(StageConfig):
                 f"training.loss_type: {self.training['loss_type']}, with an adapter. TRL's other losses read the "
                 "output table past the rows of it that an adapter learns. Set it to nll, or remove it."
             )
+        found += [
+            f"{name}: {value}. At least 1 is needed. Raise it, or remove it to get the default."
+            for name in ("max_row_tokens", "heldout_conversations", "heldout_bytes", "look_every_steps", "new_tokens")
+            if (value := getattr(self, name)) is not None and value < 1
+        ]
+        if not 0 <= self.max_dropped_share < 1:
+            found.append(
+                f"max_dropped_share: {self.max_dropped_share}. A share from 0 to below 1 is needed. Change it."
+            )
         if not 0 < self.abstain.share < 0.5:
             found.append(f"abstain.share: {self.abstain.share}. A share above 0 and below 0.5 is needed. Change it.")
         if not self.abstain.answer.strip():

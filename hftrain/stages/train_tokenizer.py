@@ -7,6 +7,9 @@ from pathlib import Path
 from hftrain.artifacts import digest_file, stage, write_json
 from hftrain.config import StageConfig
 
+SMALLEST_VOCABULARY = 256 + 4
+"""The bytes, and the special tokens."""
+
 RIVAL_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
 
 
@@ -59,6 +62,11 @@ class TrainTokenizerConfig(StageConfig):
         for name in ("text_bytes", "heldout_bytes"):
             if getattr(self, name) < 1:
                 problems.append(f"train_tokenizer.{name}: {getattr(self, name)}. At least 1 is needed. Raise it.")
+        if self.vocab_size is not None and self.vocab_size < SMALLEST_VOCABULARY:
+            problems.append(
+                f"train_tokenizer.vocab_size: {self.vocab_size}. Bytes and special tokens alone need "
+                f"{SMALLEST_VOCABULARY}. Raise it."
+            )
         if self.compare_with is not None and not self.outside():
             problems.append(
                 f"train_tokenizer.compare_with: {self.compare_with}: no tokenizer there (looked in {Path.cwd()}). A "

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from hftrain.corpus.conversations import ROLES
@@ -44,13 +45,46 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         raise ArtifactError(
             f"{folder}: holds no tokenizer.json. Name the folder of a tokenizer or of a model with one."
         )
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = open_tokenizer(folder)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise ArtifactError(
             f"{folder}: pad token is {tokenizer.pad_token!r} and end token {tokenizer.eos_token!r}. "
             "Two different ones are needed: with one for both, a model never learns to stop. Add a pad token."
         )
     return tokenizer
+
+
+def open_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer in a folder as it is; no code that lies beside it is run.
+
+    Raises:
+        ArtifactError: Its files are damaged, or it is of a kind that has to be run.
+    """
+    try:
+        opened = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as problem:  # tokenizers raises nothing narrower
+        if isinstance(problem, OSError) and problem.errno is not None:
+            raise
+        said = str(problem).strip().partition("\n")[0][:300]
+        raise ArtifactError(
+            f"{folder}: its tokenizer cannot be loaded: {said} ({type(problem).__name__}). Whole files of a tokenizer "
+            "that transformers knows are needed. Put them there, or name another folder."
+        ) from problem
+    if isinstance(opened, PreTrainedTokenizerFast):  # those in Python have no such memory
+        remember_no_words(opened.backend_tokenizer)
+    return opened
+
+
+def remember_no_words(backend: Tokenizer) -> None:
+    """Let a tokenizer look no word up among those that it met, from now on.
+
+    What tokenizers 0.23 remembers of words belongs to the thread and stays when the tokenizer goes, up to a megabyte
+    for each that was ever opened; a process that trains or loads again and again would grow. A corpus is encoded by
+    `hftrain.tokens.encoding.Encoder`, which remembers for itself. The call is not public, and may go one day.
+    """
+    resize = getattr(backend.model, "_resize_cache", None)
+    if resize is not None:
+        resize(0)
 
 
 def encode_text(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:

@@ -56,7 +56,9 @@ def rival_tokenizer(place: str) -> Tokenizer:
         rival.decoder = decoders.ByteLevel()
         return rival
     try:
-        loaded: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(place, local_files_only=True)
+        loaded: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
+            place, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError) as problem:
         raise ConfigError(
             f"train_tokenizer.compare_with: {place}: no tokenizer there. A folder with tokenizer.json, or with "

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from hftrain.files import write_json
-from hftrain.tokens.chat import END_OF_TEXT
+from hftrain.tokens.chat import END_OF_TEXT, remember_no_words
 from hftrain.tokens.splitting import split_of
 from hftrain.tokens.words import Pieces, batches_of, in_threads, pieces_of
 
@@ -68,6 +68,8 @@ class Encoder:
         self._in_pieces = (
             plain and not json.loads(rules)["model"].get("dropout") and split_of(self._backend) is not None
         )
+        if self._in_pieces:  # each comes once; tokenizers would remember all of them for good
+            remember_no_words(self._backend)
 
     def encode(self, batches: Iterable[list[str]]) -> Iterator[Encoded]:
         """Token ids of each batch of texts."""

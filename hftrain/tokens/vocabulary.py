@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from hftrain.errors import ArtifactError, ConfigError
-from hftrain.tokens.chat import CHAT_TEMPLATE, END_OF_TURN, PAD, SPECIAL_TOKENS, encode_text
+from hftrain.tokens.chat import CHAT_TEMPLATE, END_OF_TURN, PAD, SPECIAL_TOKENS, encode_text, open_tokenizer
 from hftrain.tokens.merges import learn_merges
 from hftrain.tokens.splitting import Split
 from hftrain.tokens.words import count_words
@@ -94,7 +94,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
     settings = json.loads(path.read_text(encoding="utf-8"))
     for name in ("is_local", "local_files_only", "name_or_path"):
         settings.pop(name, None)
-    path.write_text(json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    written = json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    path.write_text(written, encoding="utf-8", newline="\n")
 
 
 def check_saved(tokenizer: PreTrainedTokenizerFast, folder: Path, probes: Sequence[str] = PROBES) -> None:
@@ -103,7 +104,7 @@ def check_saved(tokenizer: PreTrainedTokenizerFast, folder: Path, probes: Sequen
     Raises:
         ArtifactError: It does not: some model types make AutoTokenizer rebuild a tokenizer with other rules.
     """
-    loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    loaded = open_tokenizer(folder)
     for probe in probes:
         ours, theirs = encode_text(tokenizer, probe), encode_text(loaded, probe)
         if ours != theirs:

@@ -2,15 +2,17 @@
 
 A question is held if some training document says its answer near what it asks about: the answer's words in a row, and
 within `WINDOW_WORDS` words of them at least half of the question's content words (those that are neither stop words nor
-in the answer). Held questions are taught with their answer, the others with a sentence that declines. Questions whose
-answer stands near anything (yes, true, a digit) or that ask without a content word cannot be told apart so, and are
-left out.
+in the answer), by weight. Of N questions of which n have a word, the word weighs log((N + 1) / n): "capital" alone does
+not answer five hundred questions for capitals. Held questions are taught with their answer, the others with a sentence
+that declines. Questions whose answer stands near anything (yes, true, a digit) or that ask without a content word
+cannot be told apart so, and are left out.
 
 Source: Zhang et al. 2023 (R-Tuning), arXiv:2311.09677. There the model's own answers decide what it knows; here its
 training text does, so that a model too small to have learned what it read is not taught that it never did.
 """
 
 import hashlib
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,6 +42,8 @@ OUTCOMES = ("right", "wrong", "declined")
 TELLS_NOTHING = ENGLISH_STOP_WORDS | {"yes", "true", "false"}
 SHORTEST_TELLING_CHARS = 3
 WORD = re.compile(r"\w+")
+ROUNDING = 1e-9
+"""Of sums of weights, in whatever order: half of them is enough."""
 
 
 @dataclass(frozen=True)
@@ -183,16 +187,18 @@ class _Index:
 
     def __init__(self, questions: Sequence[Question]) -> None:
         self.held: set[int] = set()
-        self.needed: dict[int, int] = {}  # question -> how many of its content words
+        self.needed: dict[int, float] = {}  # question -> how much weight of its content words
         # longest word -> answer's words, where in them that word is -> content word -> questions
         self.answers: dict[str, dict[tuple[tuple[str, ...], int], dict[str, set[int]]]] = defaultdict(dict)
-        for place, question in enumerate(questions):
+        contents = [_content_words(question) for question in questions]
+        counts = Counter(word for content in contents for word in content)
+        self.weights = {word: math.log((len(questions) + 1) / count) for word, count in counts.items()}
+        for place, (question, content) in enumerate(zip(questions, contents, strict=True)):
             answer = tuple(words_of(question.answer))
-            content = set(words_of(question.text)) - ENGLISH_STOP_WORDS - set(answer)
             telling = [word for word in answer if len(word) >= SHORTEST_TELLING_CHARS and word not in TELLS_NOTHING]
             if not telling or not content:
                 continue
-            self.needed[place] = -(-len(content) // 2)
+            self.needed[place] = sum(self.weights[word] for word in content) / 2 - ROUNDING
             anchor = max(telling, key=len)
             by_word = self.answers[anchor].setdefault((answer, answer.index(anchor)), defaultdict(set))
             for word in content:
@@ -208,12 +214,19 @@ class _Index:
                     self._weigh(around, by_word)
 
     def _weigh(self, around: set[str], by_word: Mapping[str, set[int]]) -> None:
-        shared = Counter(place for word in around & by_word.keys() for place in by_word[word])
-        for place, count in shared.items():
-            if count >= self.needed[place] and place not in self.held:
+        shared: defaultdict[int, float] = defaultdict(float)
+        for word in around & by_word.keys():
+            for place in by_word[word]:
+                shared[place] += self.weights[word]
+        for place, weight in shared.items():
+            if weight >= self.needed[place] and place not in self.held:
                 self.held.add(place)
                 for places in by_word.values():
                     places.discard(place)
+
+
+def _content_words(question: Question) -> set[str]:
+    return set(words_of(question.text)) - ENGLISH_STOP_WORDS - set(words_of(question.answer))
 
 
 def _files(entries: Sequence[str]) -> Iterator[Path]:

@@ -20,7 +20,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from hftrain.files import read_json, write_json, write_jsonl
+from hftrain.errors import ArtifactError
+from hftrain.files import describe_files, read_json, write_json, write_jsonl
 from hftrain.runtime import (
     Stopped,
     StopRequest,
@@ -61,7 +62,7 @@ class MarkCompleteCheckpoints(TrainerCallback):
         wait_for_everyone()
         if is_main_process():
             scratch = Path(args.output_dir or "")
-            (scratch / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+            mark_complete(scratch / f"checkpoint-{state.global_step}")
             if args.save_total_limit is None:
                 for path in checkpoints_in(scratch)[:-KEPT_CHECKPOINTS]:
                     shutil.rmtree(path)
@@ -283,6 +284,22 @@ def random_state_kept() -> Iterator[None]:
 def checkpoints_in(scratch: Path) -> list[Path]:
     """The checkpoints in a folder, by their steps; none where there is no folder."""
     return sorted(scratch.glob("checkpoint-*"), key=step_of)
+
+
+def mark_complete(checkpoint: Path) -> None:
+    """Say in a checkpoint that it was written to its end, and what each of its files holds."""
+    write_json(checkpoint / COMPLETE, describe_files(checkpoint))
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end, and all of its files hold what they held then."""
+    path = checkpoint / COMPLETE
+    if not path.is_file():
+        return False
+    try:
+        return bool(read_json(path) == describe_files(checkpoint, leave_out=frozenset({COMPLETE})))
+    except ArtifactError:
+        return False
 
 
 def step_of(checkpoint: Path) -> int:

@@ -26,8 +26,10 @@ from hftrain.training.callbacks import (
     StopWhenAsked,
     checkpoints_in,
     gather_samples,
+    is_whole,
     step_of,
 )
+from hftrain.training.diverging import stop_when_diverged
 from hftrain.training.utilisation import Speed, peak_of_this_process, training_dtype
 
 TRAINER_STATE = "trainer_state.json"
@@ -44,6 +46,7 @@ def run_trainer(trainer: Trainer, out: Path, *, description: str) -> None:
         Stopped: SIGTERM or Ctrl-C came; the step that was under way is saved.
     """
     _check_sharded(trainer)
+    stop_when_diverged(trainer, out, description=description)
     checkpoint = last_complete_checkpoint(out / "scratch")
     first_step = step_of(checkpoint) if checkpoint else 0
     if checkpoint:
@@ -182,10 +185,12 @@ def last_complete_checkpoint(scratch: Path) -> Path | None:
     found = checkpoints_in(scratch)
     if is_main_process():
         for path in found:
-            if not (path / COMPLETE).exists():
+            if not is_whole(path):
+                if (path / COMPLETE).exists():
+                    log.info("%s: was changed since it was written, and is not gone on from", path)
                 shutil.rmtree(path)
     wait_for_everyone()
-    return next((path for path in reversed(found) if (path / COMPLETE).exists()), None)
+    return next((path for path in reversed(found) if path.is_dir()), None)
 
 
 def _repeatable(history: list[dict[str, Any]]) -> list[Mapping[str, float]]:

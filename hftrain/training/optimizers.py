@@ -65,7 +65,7 @@ def in_blocks(matrices_KMN: Tensor, axis: int | None, width: int | None, changed
 
     The heads of an attention are separate maps that happen to be stored together: orthogonalised one by one they
     learn a little more. Neurons of an MLP in groups learn as much as all together. Both take a fraction of the
-    operations (CONTRIBUTING, "Tried").
+    operations (docs/lab.md).
 
     Args:
         matrices_KMN: K matrices, M x N.

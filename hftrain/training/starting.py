@@ -13,6 +13,7 @@ from hftrain.models.budget import MATRIX_LEARNING_RATE, plan_training
 from hftrain.models.continuing import load_base
 from hftrain.models.loading import context_tokens, new_causal_lm, new_masked_lm, parameter_count
 from hftrain.models.masks import with_mask_token
+from hftrain.models.room import check_training_fits
 from hftrain.models.shapes import NAMES
 from hftrain.models.sizes import Derived, derive, estimated_bytes_per_token, laid_over
 from hftrain.models.training_step import lighten
@@ -134,6 +135,7 @@ def _derived(
         train_bytes=train_text_bytes(corpus),
         bytes_per_token=bytes_per_token,
     )
+    check_training_fits(derived)
     return {
         "model": dict(derived.model),
         "row_tokens": derived.row_tokens,

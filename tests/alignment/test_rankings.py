@@ -7,7 +7,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from hftrain.alignment.preferences import RankedAnswer, RankedPrompt
-from hftrain.alignment.rankings import is_heldout, read_rankings
+from hftrain.alignment.rankings import collect_rankings, is_heldout, read_rankings
 from hftrain.errors import DataError
 
 ASKED = [{"role": "user", "content": "Hi"}]
@@ -117,3 +117,28 @@ def test_a_tenth_of_the_prompts_is_held_out_whatever_their_answers() -> None:
     heldout = [number for number in range(1000) if is_heldout(asked(number, "a"))]
     assert 70 < len(heldout) < 130
     assert heldout == [number for number in range(1000) if is_heldout(asked(number, "b"))]
+
+
+def test_a_rows_own_split_and_model_are_taken_over(tmp_path: Path) -> None:
+    pairs = [
+        {"prompt": f"Question {number}", "chosen": "a", "rejected": "b", "split": split, "answered_by": "sha256:1"}
+        for number, split in enumerate(["heldout", "train", "test", "train"])
+    ]
+    collected = collect_rankings(file_of(tmp_path, *pairs))
+    asked = {split: [each.prompt[0]["content"][-1] for each in rows] for split, rows in collected.splits.items()}
+    assert asked == {"train": ["1", "3"], "heldout": ["0", "2"]}
+    assert collected.origin["answered_by"] == "sha256:1"
+    pairs[1]["answered_by"] = "sha256:2"
+    assert collect_rankings(file_of(tmp_path, *pairs)).origin["answered_by"] == ["sha256:1", "sha256:2"]
+
+
+def test_one_prompt_in_both_splits_and_an_unknown_split_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="row 2, split: 'heldout'. A row above puts the same prompt into train"):
+        collect_rankings(file_of(tmp_path, GOOD | {"split": "train"}, GOOD | {"split": "heldout"}))
+    with pytest.raises(DataError, match="row 1, split: 'dev'"):
+        collect_rankings(file_of(tmp_path, GOOD | {"split": "dev"}))
+
+
+def test_a_prompt_may_end_with_what_a_tool_gave_back(tmp_path: Path) -> None:
+    prompt = [*ASKED, {"role": "assistant", "content": "calls"}, {"role": "tool", "content": "42"}]
+    assert read_rankings(file_of(tmp_path, GOOD | {"prompt": prompt}))[0].prompt == prompt

@@ -13,7 +13,7 @@ from hftrain.alignment.reward_training import (
     start_folder,
     trainable_reward_model,
 )
-from hftrain.artifacts import stage
+from hftrain.artifacts import read_manifest, stage
 from hftrain.config import StageConfig
 from hftrain.errors import ArtifactError
 from hftrain.models.loading import save_model
@@ -120,10 +120,9 @@ def test_the_base_model_is_the_one_that_the_chat_model_was_made_of(
     chat = talk(StageConfig(seed=1), base=base, out=tmp_path / "chat")
     assert start_folder(chat, "chat") == chat
     assert start_folder(chat, "base") == base.resolve()
-    make_artifact(tmp_path / "base", "base", lambda out: save_model(*tiny_model(2), out))
-    (tmp_path / "base" / "manifest.json").write_text(
-        (tmp_path / "base" / "manifest.json").read_text().replace('"digest": "sha256:', '"digest": "sha256:0')
-    )
+    of_another = read_manifest(base)["digest"]
+    told = chat / "manifest.json"
+    told.write_text(told.read_text().replace(of_another, "sha256:" + "0" * 64))
     with pytest.raises(ArtifactError, match="the base model that it was made of is not beside it"):
         start_folder(chat, "base")
 

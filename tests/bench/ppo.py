@@ -1,4 +1,4 @@
-"""PPO over several seeds, and its speed beside TRL's unmodified PPOTrainer: what the README and CONTRIBUTING say of it.
+"""PPO over several seeds, and its speed beside TRL's unmodified PPOTrainer: what docs/results.md and lab.md say of it.
 
     python tests/bench/ppo.py seeds --runs runs/seeds/tiny-1 runs/seeds/tiny-2 --seeds 5
     python tests/bench/ppo.py speed --runs runs/seeds/tiny-1 --pairs 3

@@ -1,198 +1,194 @@
-"""Many clients that stream at once from `hftrain serve`: is any answer wrong, mixed or lost, and how fast is it?
+"""Many clients that stream at once: is any answer wrong, mixed or lost, and how fast is it beside the runtime itself?
 
-    python tests/bench/serving.py RUN [--model policy] [--clients 200] [--seconds 60] [--rival transformers]
+    python tests/bench/serving.py RUN [--model export/gguf-q8_0] [--rival policy] [--clients 200] [--seconds 60]
 
 Each client asks, greedily, one of a few prompts again and again. Before, each prompt was answered alone; an answer
-under load that differs from that one is counted as wrong. `--rival transformers` gives the same load to
-`transformers serve --continuous-batching` on the same model (it needs `transformers[serving]`). The bare runtime is
-llama.cpp or transformers' generate in a process of its own, one answer after the other. Tokens per second of the
-server's processor time do not depend on what else the machine does; those of the clock do.
+under load that differs from that one is counted as wrong. A GGUF file is also run by llama.cpp in a process that serves
+nobody. `--rival` gives the same work to `transformers serve --continuous-batching` (it needs `transformers[serving]`).
+Short rounds of each follow each other and the medians of their ratios are told, so that what else the machine does
+falls on all alike; tokens per second of a process's own processor time do not depend on it. Then all clients press.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 import psutil
+from serving_client import PROMPTS, Load, ask, press
 
-ANSWER_TOKENS = 64
-PROMPTS = [f"Tell me something about {thing}." for thing in (
-    "the sea", "a red ball", "trees", "the moon", "your name", "books", "cats", "the old town", "bread", "music",
-    "snow", "ships", "a garden", "the evening", "letters", "stones")]  # fmt: skip
 SERVE = """
 import sys
 from pathlib import Path
 from hftrain.serving.server_command import serve
 serve(Path(sys.argv[1]), sys.stdout, models=[sys.argv[2]], port=int(sys.argv[3]), queue=100_000)
 """
-BARE = """
-import sys, time, json
-from pathlib import Path
-from hftrain.tokens.chat import encode_prompt, load_tokenizer
-run, name, prompts, longest = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4])
-talks = [[{"role": "user", "content": prompt}] for prompt in prompts]
-if (run / name / "model.gguf").is_file():
-    from hftrain.export.llama_cpp import LlamaCpp
-    from hftrain.serving.server_models import _source_of
-    model, tokenizer = LlamaCpp(run / name / "model.gguf"), load_tokenizer(_source_of(run, run / name))
-    answer = lambda talk: len(model.continue_greedily(encode_prompt(tokenizer, talk), new_tokens=longest))
-else:
-    from hftrain.models.generation import answer_prompts
-    from hftrain.models.loading import load_causal_lm
-    model, tokenizer = load_causal_lm(run / name), load_tokenizer(run / name)
-    greedy = {"new_tokens": longest, "temperature": 0, "seed": 0}
-    answer = lambda talk: len(answer_prompts(model, tokenizer, [talk], **greedy)[0][0].tokens)
-answer(talks[0])
-began, worked = time.monotonic(), time.process_time()
-tokens = sum(answer(talk) for talk in talks)
-print(tokens / (time.monotonic() - began), tokens / (time.process_time() - worked))
-"""
+TRANSFORMERS = ("--cb-num-blocks", "80", "--cb-max-batch-tokens", "512")  # else most of the memory is its cache
+WAYS = ("one at a time", "many at once")
 
 
 @dataclass
-class Load:
-    """What all clients saw."""
+class Runner:
+    """Something that answers, in a process that is watched."""
 
-    right: int = 0
-    tokens: int = 0
-    wrong: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    first_seconds: list[float] = field(default_factory=list)
+    name: str
+    process: psutil.Process
+    answer: Callable[[int, float], int]
+    """Answers for so many askers at once, for so long; how many tokens that were."""
+    per_second: dict[str, list[float]] = field(default_factory=lambda: {way: [] for way in WAYS})
+    per_cpu_second: dict[str, list[float]] = field(default_factory=lambda: {way: [] for way in WAYS})
 
-
-async def ask(client: httpx2.AsyncClient, model: str, prompt: str, load: Load) -> str:
-    """One streamed answer; its pieces are counted as tokens."""
-    body = {"model": model, "messages": [{"role": "user", "content": prompt}], "stream": True, "temperature": 0,
-            "max_tokens": ANSWER_TOKENS, "seed": 0}  # fmt: skip
-    began, text, ended = time.monotonic(), "", False
-    async with client.stream("POST", "/v1/chat/completions", json=body) as response:
-        response.raise_for_status()
-        async for line in response.aiter_lines():
-            if not line.startswith("data: ") or line.endswith("[DONE]"):
-                continue
-            choices = json.loads(line[6:]).get("choices")
-            piece = choices[0]["delta"].get("content") or "" if choices else ""
-            if piece and not text:
-                load.first_seconds.append(time.monotonic() - began)
-            text += piece
-            load.tokens += bool(piece)
-            ended = ended or bool(choices and choices[0].get("finish_reason"))
-    if ended:
-        return text
-    raise httpx2.RemoteProtocolError("no end")
+    def round(self, way: str, askers: int, seconds: float) -> None:
+        """Note how fast it is once."""
+        began, worked = time.monotonic(), sum(self.process.cpu_times()[:2])
+        tokens = self.answer(askers, seconds)
+        self.per_second[way].append(tokens / (time.monotonic() - began))
+        self.per_cpu_second[way].append(tokens / (sum(self.process.cpu_times()[:2]) - worked))
 
 
-async def press(url: str, model: str, clients: int, seconds: float) -> tuple[Load, float, float]:
-    """All clients for a while; the load, how long it took, and tokens a second of one client alone."""
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx2.AsyncClient(base_url=url, timeout=600.0, limits=limits, trust_env=False) as client:
-        alone = Load()
-        await ask(client, model, PROMPTS[0], alone)
-        alone, began = Load(), time.monotonic()
-        expected = {prompt: await ask(client, model, prompt, alone) for prompt in PROMPTS}
-        rate_alone = alone.tokens / (time.monotonic() - began)
-        load, began = Load(), time.monotonic()
-
-        async def one(number: int) -> None:
-            turn = number
-            while time.monotonic() - began < seconds:
-                prompt = PROMPTS[turn % len(PROMPTS)]
-                turn += 1
-                try:
-                    text = await ask(client, model, prompt, load)
-                    load.right += text == expected[prompt]
-                    load.wrong += [f"{prompt} {text!r}, alone {expected[prompt]!r}"] * (text != expected[prompt])
-                except httpx2.HTTPError as problem:
-                    load.lost.append(repr(problem))
-
-        await asyncio.gather(*(one(number) for number in range(clients)))
-        return load, time.monotonic() - began, rate_alone
-
-
-def starts(url: str, server: subprocess.Popen[bytes]) -> bool:
-    """Whether the server answers before it ends."""
+def started(name: str, command: list[str], port: int) -> psutil.Process:
+    """Start a server and wait until it answers."""
+    home = {"HF_HOME": tempfile.mkdtemp(), "HF_HUB_OFFLINE": "1"} if name == "transformers serve" else {}
+    if home:
+        Path(home["HF_HOME"], "hub").mkdir()  # without it, it lists its models with an error
+    log = Path(tempfile.gettempdir(), f"bench-serving-{port}.log")
+    with log.open("wb") as file:
+        server = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | home)
     while server.poll() is None:
         try:
-            return httpx2.get(f"{url}/health", timeout=5, trust_env=False).is_success
+            if httpx2.get(f"http://127.0.0.1:{port}/health", timeout=5, trust_env=False).is_success:
+                return psutil.Process(server.pid)
         except httpx2.HTTPError:
             time.sleep(0.5)
-    return False
+    raise SystemExit(f"{name} did not start: see {log}")
 
 
-def measure(name: str, command: list[str], port: int, model: str, clients: int, seconds: float) -> None:
-    """Start a server, press it, and print a row."""
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url, process = f"http://127.0.0.1:{port}", psutil.Process(server.pid)
-    try:
-        if not starts(url, server):
-            print(f"{name:14} did not start")
-            return
-        before = process.memory_info().rss
-        asyncio.run(press(url, model, min(clients, 8), 2))
-        warm = process.memory_info().rss
-        worked = sum(process.cpu_times()[:2])
-        load, took, alone = asyncio.run(press(url, model, clients, seconds))
-        worked = sum(process.cpu_times()[:2]) - worked
-        firsts = sorted(load.first_seconds)
-        rss = [value / 2**20 for value in (before, warm, process.memory_info().rss)]
-        print(
-            f"{name:14}{clients:8}{load.right:8}{len(load.wrong):7}{len(load.lost):6}{load.tokens / took:10.0f}"
-            f"{load.tokens / worked:10.0f}"
-            f"{alone:10.0f}{firsts[len(firsts) // 2]:10.3f}{firsts[int(0.95 * len(firsts))]:9.3f}   "
-            + " → ".join(f"{value:.0f}" for value in rss)
-        )
-        for each in [*load.wrong[:2], *load.lost[:2]]:
-            print(f"    {each[:200]}")
-    finally:
-        server.terminate()
-        server.wait(60)
+def server(name: str, command: list[str], port: int, model: str, answer_tokens: int) -> Runner:
+    """A server as its clients see it."""
+
+    def answer(askers: int, seconds: float) -> int:
+        load = asyncio.run(press(f"http://127.0.0.1:{port}", model, askers, seconds, answer_tokens))
+        if load.lost:
+            raise SystemExit(f"{name}: {load.lost[0]}")
+        return load.tokens
+
+    return Runner(name, started(name, command, port), answer)
+
+
+def llama_cpp(run: Path, model: str, answer_tokens: int) -> Runner:
+    """llama.cpp in a process of its own, with nothing before it."""
+    script = str(Path(__file__).with_name("serving_bare.py"))
+    given = [str(run), model, json.dumps(PROMPTS), str(answer_tokens)]
+    made = subprocess.Popen([sys.executable, script, *given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def answer(askers: int, seconds: float) -> int:
+        assert made.stdin is not None
+        assert made.stdout is not None
+        made.stdin.write(f"{askers} {seconds}\n")
+        made.stdin.flush()
+        return int(made.stdout.readline())
+
+    return Runner("llama.cpp itself", psutil.Process(made.pid), answer)
+
+
+async def press_all(port: int, model: str, clients: int, seconds: float, answer_tokens: int) -> Load:
+    """All clients at once, each answer held against that of the same prompt alone."""
+    alone, url = Load(), f"http://127.0.0.1:{port}"
+    expected = {prompt: await ask(url, model, prompt, answer_tokens, alone) for prompt in PROMPTS}
+    return await press(url, model, clients, seconds, answer_tokens, expected)
+
+
+def show_press(name: str, load: Load, megabytes: list[float]) -> None:
+    """Print what all clients saw."""
+    firsts = sorted(load.first_seconds)
+    print(
+        f"{name:22}{load.rate:11.1f}{len(load.right):8}{len(load.wrong):7}{len(load.lost):6}"
+        f"{firsts[len(firsts) // 2]:9.2f}{firsts[int(0.95 * len(firsts))]:9.2f}   "
+        + " → ".join(f"{each:.0f}" for each in megabytes),
+        *(f"\n    {each[:200]}" for each in [*load.wrong[:2], *load.lost[:2]]),
+        flush=True,
+    )
+
+
+def show_ratios(ours: Runner, other: Runner) -> None:
+    """Print how ours compares, the median of the rounds and their spread."""
+    for way in WAYS:
+        for said, mine, theirs in (
+            ("tokens/s", ours.per_second[way], other.per_second[way]),
+            ("tokens per CPU second", ours.per_cpu_second[way], other.per_cpu_second[way]),
+        ):
+            each = sorted(one / another for one, another in zip(mine, theirs, strict=True))
+            middles = f"{statistics.median(mine):.0f} to {statistics.median(theirs):.0f}"
+            print(
+                f"ours / {other.name:20}{way:15}{said:24}{statistics.median(each):7.3f}"
+                f"   ({each[0]:.3f} to {each[-1]:.3f}); {middles}"
+            )
+
+
+def take_turns(runners: list[Runner], rounds: int, seconds: float, many: int) -> None:
+    """Each does the same for a moment, again and again; the first round is for warming up and is not counted."""
+    for number in range(rounds + 1):
+        for way, askers in zip(WAYS, (1, many), strict=True):
+            for runner in runners:
+                runner.round(way, askers, seconds)
+                if number == 0:
+                    runner.per_second[way].clear()
+                    runner.per_cpu_second[way].clear()
+
+
+def read_words() -> argparse.Namespace:
+    """What is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--model", default="export/gguf-q8_0", help="a place in the run")
+    parser.add_argument("--rival", metavar="MODEL", help="for transformers serve: a place in the run, such as policy")
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--round-seconds", type=float, default=3)
+    parser.add_argument("--many", type=int, default=32, help="askers in a round")
+    parser.add_argument("--answer-tokens", type=int, default=32)
+    parser.add_argument("--port", type=int, default=8123)
+    return parser.parse_args()
 
 
 def main() -> None:
     """Measure what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--model", action="append", help="places in the run (default: policy and export/gguf-q8_0)")
-    parser.add_argument("--clients", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--rival", choices=("transformers",))
-    parser.add_argument("--port", type=int, default=8123)
-    options = parser.parse_args()
-    print(f"load of this machine {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores; {ANSWER_TOKENS} tokens at most")
-    heads = (
-        ("clients", 8),
-        ("right", 8),
-        ("wrong", 7),
-        ("lost", 6),
-        ("tokens/s", 10),
-        ("per cpu s", 10),
-        ("alone", 10),
-        ("first s", 10),
-    )
-    print(f"{'server':14}" + "".join(f"{head:>{width}}" for head, width in heads) + "      p95   MiB")
-    for at, name in enumerate(options.model or ["policy", "export/gguf-q8_0"]):
-        bare = subprocess.run(
-            [sys.executable, "-c", BARE, options.run, name, json.dumps(PROMPTS), str(ANSWER_TOKENS)],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        rate, per_cpu_second = map(float, bare.stdout.split())
-        print(f"{'bare ' + name[-9:]:14}{1:8}{'':31}{per_cpu_second:10.0f}{rate:10.0f}")
-        port = options.port + at
-        command = [sys.executable, "-c", SERVE, str(options.run), name, str(port)]
-        measure(name[-13:], command, port, name.removeprefix("export/"), options.clients, options.seconds)
-        if options.rival and not name.startswith("export/"):
-            folder, port = str((options.run / name).resolve()), port + 100
-            program = str(Path(sys.executable).with_name("transformers"))
-            command = [program, "serve", folder, "--device", "cpu", "--continuous-batching", "--port", str(port)]
-            command += ["--cb-num-blocks", "80", "--cb-max-batch-tokens", "512"]  # else most of the memory is its cache
-            measure("transformers", command, port, folder, options.clients, options.seconds)
+    given = read_words()
+    print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores; answers of {given.answer_tokens} tokens")
+    name, tokens, port = given.model.removeprefix("export/"), given.answer_tokens, given.port
+    command = [sys.executable, "-c", SERVE, str(given.run), given.model, str(port)]
+    runners, models = [server(given.model, command, port, name, tokens)], {given.model: (port, name)}
+    if given.model.startswith("export/"):
+        runners.append(llama_cpp(given.run, given.model, tokens))
+    if given.rival:
+        folder, program = str((given.run / given.rival).resolve()), Path(sys.executable).with_name("transformers")
+        command = [str(program), "serve", folder, "--device", "cpu", "--continuous-batching", "--port", str(port + 1)]
+        runners.append(server("transformers serve", [*command, *TRANSFORMERS], port + 1, folder, tokens))
+        models["transformers serve"] = (port + 1, folder)
+    try:
+        take_turns(runners, given.rounds, given.round_seconds, given.many)
+        for other in runners[1:]:
+            show_ratios(runners[0], other)
+        heads = (("tokens/s", 11), ("right", 8), ("wrong", 7), ("lost", 6), ("first s", 9), ("p95", 9))
+        print(f"{f'{given.clients} clients':22}" + "".join(f"{head:>{width}}" for head, width in heads) + "   MiB")
+        for runner in runners:
+            if runner.name in models and given.seconds:
+                memory = [runner.process.memory_info().rss / 2**20]
+                load = asyncio.run(press_all(*models[runner.name], given.clients, given.seconds, tokens))
+                show_press(runner.name, load, [*memory, runner.process.memory_info().rss / 2**20])
+    finally:
+        for runner in runners:
+            runner.process.terminate()
 
 
 if __name__ == "__main__":

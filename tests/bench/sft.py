@@ -3,7 +3,8 @@
     python tests/bench/sft.py runs/tiny --data ../shared/data --out /tmp/sft [--only methods sets abstain]
 
 Every row is one run of the ``sft`` stage on the run's base: minutes and memory of the stage, answer loss of the base
-and after, held-out answers that end by themselves, and bits per byte of held-out documents before and after.
+and after, held-out answers that end by themselves, by likeliest words and sampled, and bits per byte of held-out
+documents before and after.
 """
 
 import argparse
@@ -56,7 +57,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=("methods", "sets", "abstain"))
     options = parser.parse_args()
     parts = options.only or ("methods", "sets", "abstain")
-    head = ("", "rows", "steps", "minutes", "CPU min", "MiB", "parameters", "nats/token", "ended", "bits/byte")
+    head = ("", "rows", "steps", "minutes", "CPU min", "MiB", "parameters", "nats/token")
+    head += ("ended", "sampled", "bits/byte")
     print(f"{head[0]:44}" + "".join(f"{name:>12}" for name in head[1:]) + "   tokens a row, padding")
     if "methods" in parts:
         for name, how in METHODS.items():
@@ -64,7 +66,9 @@ def main() -> None:
     if "sets" in parts:
         for name, count in SETS.items():
             report(name, made(options, name, corpus_of(options, [name], count), PACKED))
-        report("all of them, mixed", made(options, "mixed", corpus_of(options, list(SETS), 200), PACKED))
+        mixed = corpus_of(options, list(SETS), 200)
+        report("all of them, mixed", made(options, "mixed", mixed, PACKED))
+        report("... six epochs", made(options, "mixed six", mixed, PACKED | {"num_train_epochs": 6}))
     if "abstain" in parts:
         abstain = AbstainSettings(questions=(str(options.data / "sft" / f"{TRIVIA}.jsonl.gz"),), share=0.1)
         folder = made(options, "abstain", options.run / "corpus", PACKED | {"abstain": abstain})
@@ -136,6 +140,7 @@ def report(name: str, folder: Path) -> None:
         f"{summary['trained_parameters']:,}",
         moved[0],
         f"{summary['ended_share_after']:.1%}",
+        f"{summary['ended_share_sampled_after']:.1%}",
         moved[1],
     )
     print(f"{name:44}" + "".join(f"{cell:>12}" for cell in cells) + f"   {waste}", flush=True)

@@ -99,4 +99,4 @@ def test_requests_are_encoded_once_for_models_of_one_tokenizer(
     for seed in (1, 2):
         ask(benchmark, Asked("m", *tiny_model(seed), "digest"))
 
-    assert len(benchmark.plans) == 1
+    assert len(benchmark.requests.plans) == 1

@@ -123,3 +123,36 @@ def test_the_order_and_company_of_items_change_no_sum(tiny_model: Callable[..., 
 
     for ours, theirs in zip(together, alone, strict=True):
         assert [each.nats for each in ours] == pytest.approx([each.nats for each in theirs], abs=1e-4)
+
+
+def test_of_equally_likely_tokens_the_first_is_the_likeliest() -> None:
+    logits = torch.tensor([[1.0, 3.0, 3.0], [1.0, 3.0, 3.0], [5.0, 3.0, 3.0], [5.0, 3.0, 3.0]])
+    wanted = torch.tensor([1, 2, 0, 1])
+
+    missed = likelihood._missed(logits, logits.gather(1, wanted[:, None])[:, 0], wanted)
+
+    assert missed.tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize(("noise", "shared", "takes"), [(0.0, 0.1, False), (0.05, 0.1, True), (0.05, 0.3, False)])
+def test_a_model_that_rounds_shares_rows_where_that_moves_sums_no_more_than_another_batch_does(
+    tiny_model: Callable[..., tuple[Any, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    noise: float,
+    shared: float,
+    takes: bool,
+) -> None:
+    model, tokenizer = tiny_model()
+    context = "The sun was warm. The children played in the garden."
+    plan = plan_requests(tokenizer, [[(context, " The cat sat."), (context, " Hello you!")]], context_tokens=128)
+
+    def sums(model: Any, rows: Any, requests: int, description: str) -> Any:
+        is_shared = any(row.branches for row in rows)
+        moved = shared if is_shared else noise if len(rows) == 1 else 0.0
+        asked = {request for row in rows for _, _, request in row.targets}
+        found = torch.tensor([-1.0 + moved if place in asked else 0.0 for place in range(requests)])
+        return found, None, None
+
+    monkeypatch.setattr(likelihood, "_sums", sums)
+
+    assert likelihood.takes_trees(model, plan) == takes

@@ -8,6 +8,7 @@ from hftrain.evaluation import sandbox_guard
 from hftrain.evaluation.sandbox import Limits, run_program, run_programs
 
 QUICK = Limits(seconds=2)
+BRIEF = Limits(seconds=1)
 
 
 def test_a_program_that_ends_well_passes() -> None:
@@ -45,14 +46,49 @@ ATTACKS = {
     "its parent": "import os; os.kill(os.getppid(), 9)",
     "its group": "import os; os.killpg(os.getpgid(os.getppid()), 9)",
     "higher limits": "import resource; resource.setrlimit(resource.RLIMIT_AS, (-1, -1))",
+    "a child that sleeps on": "import subprocess; subprocess.Popen(['sleep', '100'])",
+    "a thread that sleeps on": "import threading, time; threading.Thread(target=time.sleep, args=(100,)).start()",
+    "fork below Python": "import ctypes; assert ctypes.CDLL(None).fork() >= 0",
+    "fork by its number": "import ctypes; assert ctypes.CDLL(None).syscall(435, 0, 0) >= 0",
+    "another machine's numbers": "import ctypes; assert ctypes.CDLL(None).syscall(0x40000000 | 57) >= 0",
+    "watching": "import ctypes, os; assert ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0) == 0",
+    "memory of others": "import ctypes, os; assert ctypes.CDLL(None).syscall(310, os.getppid(), 0, 0, 0, 0, 0) >= 0",
+    "datagrams": "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+    "names": "import socket; socket.gethostbyname('localhost.invalid')",
+    "shared memory": "from multiprocessing import shared_memory as s; s.SharedMemory(create=True, size=9)",
+    "a file without a name": "import os; os.memfd_create('x')",
+    "rings of calls": "import ctypes; assert ctypes.CDLL(None).syscall(425, 8, 0) >= 0",
+    "another root": "import os; os.chroot('/tmp')",
+    "everyone": "import os; os.kill(-1, 9)",
+    "deaf to signals": "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: pass",
+    "a number without end": "10 ** 10 ** 9",
+    "an expression without end": "import re; re.match('(a+)+$', 'a' * 40 + 'b')",
+    "depth": "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()",
+    "an error that ends it": "import os\nclass E(Exception):\n  def __str__(self): os._exit(0)\nraise E",
+    "an error without end": "class E(Exception):\n  def __str__(self):\n    while True: pass\nraise E",
+    "an error called passed": "class passed(Exception): pass\nraise passed",
 }
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "class A:\n  def __del__(self): raise ValueError\na = A()\ndel a\nassert False",
+        "import os, sys\nos._exit = sys.exit = os.write = lambda *given: None\nassert False",
+        "import builtins\nbuiltins.AssertionError = builtins.BaseException = type('E', (Exception,), {})\nassert False",
+        "import os\nwrite = os.write\nos.write = lambda file, text: write(file, b'passed')\nassert False",
+        "import os\nfor n in range(32):\n  try: os.write(n, b'passed')\n  except OSError: pass\nos._exit(0)",
+    ],
+)
+def test_who_changes_the_checker_does_not_pass(program: str) -> None:
+    assert not run_program(program, QUICK).passed
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_it_is_stopped(attack: str) -> None:
     began = time.monotonic()
 
-    outcome = run_program(ATTACKS[attack], QUICK)
+    outcome = run_program(ATTACKS[attack], BRIEF)
 
     assert not outcome.passed
     assert time.monotonic() - began < 30
@@ -98,15 +134,60 @@ def test_what_it_says_without_end_is_cut() -> None:
         "import os\nfor n in range(3, 32):\n  try:\n    while True: os.write(n, b'x' * 4096)\n  except OSError: pass"
     )
 
-    outcome = run_program(shout, QUICK)
+    outcome = run_program(shout, BRIEF)
 
     assert not outcome.passed and len(outcome.reason) <= 200
+
+
+def test_time_is_the_processors_and_its_end_is_told() -> None:
+    assert run_program("while True: pass", BRIEF).reason == "time is over"
+    assert run_program("import time; time.sleep(1.5)", BRIEF).passed  # a busy machine is no program's fault
 
 
 def test_programs_do_not_see_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFTRAIN_SECRET", "x")
 
     assert run_program("import os\nassert 'HFTRAIN_SECRET' not in os.environ", QUICK).passed
+
+
+SIGHT = [
+    "open('/proc/{parent}/environ').read()",
+    "open('/proc/{parent}/mem', 'rb')",
+    "import os; os.listdir('/proc/{parent}/fd')",
+    "import os; os.listdir('/root')",
+    "open({kept!r}).read()",
+    "open('/etc/passwd').read()",
+]
+
+
+@pytest.mark.parametrize("look", SIGHT)
+def test_where_the_kernel_hides_files_no_other_is_read(look: str, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("secret")
+
+    outcome = run_program(look.format(parent=os.getpid(), kept=str(kept)), QUICK)
+
+    if not outcome.is_hidden:
+        pytest.skip("this kernel has no Landlock")
+    assert outcome.reason.startswith("PermissionError")
+
+
+def test_what_is_hidden_from_it_leaves_it_its_own_library() -> None:
+    modules = "decimal, json, sqlite3, ctypes, hashlib, zoneinfo, heapq, string, random, datetime, unicodedata, cmath"
+
+    assert run_program(f"import {modules}\nassert hashlib.sha256(b'').hexdigest()", QUICK).passed
+
+
+def test_nothing_that_it_started_is_left_behind() -> None:
+    mark = "hftrain-left-behind"
+    run_program(f"import subprocess; subprocess.Popen(['sleep', '100', {mark!r}])", QUICK)
+    run_program(f"import os\nif os.fork() == 0:\n  os.execv('/bin/sleep', ['sleep', '100', {mark!r}])", QUICK)
+
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            assert mark.encode() not in entry.read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile
 
 
 def test_on_this_kind_of_machine_the_kernel_confines() -> None:

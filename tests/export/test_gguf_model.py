@@ -6,7 +6,14 @@ import torch
 from hftrain.errors import ArtifactError, ConfigError
 from hftrain.export import gguf_model
 from hftrain.export.gguf_folder import read_gguf
-from hftrain.export.gguf_model import ARCHITECTURES, FILE, check_gguf, rotated_in_pairs, write_gguf
+from hftrain.export.gguf_model import (
+    ARCHITECTURES,
+    FILE,
+    check_gguf,
+    matrices_in,
+    rotated_in_pairs,
+    write_gguf,
+)
 from hftrain.export.llama_cpp import LlamaCpp
 from hftrain.tokens.chat import encode_text
 
@@ -91,6 +98,48 @@ def test_matrices_in_8_bits_take_34_bytes_where_16_bits_take_64(model, tokenizer
     assert sizes["q8_0"] / sizes["f16"] == 34 / 64
 
 
+def kinds_in(path):
+    return {tensor.name: tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors}
+
+
+def test_in_4_bits_the_matrix_that_makes_logits_keeps_8_and_vectors_keep_32(make_model, tokenizer, tmp_path):
+    for tied in (True, False):
+        write_gguf(make_model(tie_word_embeddings=tied), tokenizer, tmp_path / FILE, precision="q4_0")
+        kinds = kinds_in(tmp_path / FILE)
+
+        assert kinds["blk.0.ffn_down.weight"] == kinds["blk.0.attn_q.weight"] == "Q4_0"
+        assert kinds["output_norm.weight"] == kinds["blk.0.attn_norm.weight"] == "F32"
+        assert kinds["token_embd.weight"] == ("Q8_0" if tied else "Q4_0")
+        assert kinds.get("output.weight") == (None if tied else "Q8_0")
+
+
+@pytest.mark.parametrize("precision", ["q8_0", "q4_0"])
+def test_rows_that_do_not_divide_into_blocks_stay_in_16_bits(precision, make_model, tokenizer, tmp_path):
+    model, ids = make_model(intermediate_size=100), encode_text(tokenizer, TEXT)
+
+    write_gguf(model, tokenizer, tmp_path / FILE, precision=precision)
+
+    kinds = kinds_in(tmp_path / FILE)
+    assert kinds["blk.0.ffn_down.weight"] == "F16" and kinds["blk.0.ffn_up.weight"] == precision.upper()
+    theirs, ours = nats_in_llama_cpp(tmp_path / FILE, tokenizer, ids), nats_of(model, ids)
+    assert sum(theirs) == pytest.approx(sum(ours), rel=0.2)
+
+
+@pytest.mark.parametrize(("precision", "most"), [("f16", 0.0003), ("q8_0", 0.008), ("q4_0", 0.12)])
+def test_the_files_matrices_as_numbers_again_are_the_models_within_rounding(
+    precision, most, model, tokenizer, tmp_path
+):
+    write_gguf(model, tokenizer, tmp_path / FILE, precision=precision)
+
+    errors = {
+        name: np.linalg.norm(found - expected) / np.linalg.norm(expected)
+        for name, expected, found in matrices_in(model, tmp_path / FILE)
+    }
+
+    assert set(errors) >= {"blk.0.attn_q.weight", "token_embd.weight", "blk.0.ffn_down.weight"}
+    assert 0 < max(errors.values()) < most
+
+
 def test_the_same_model_gives_the_same_bytes(model, tokenizer, tmp_path):
     for name in ("first", "second"):
         write_gguf(model, tokenizer, tmp_path / name, precision="q8_0")
@@ -110,7 +159,7 @@ def test_the_file_holds_no_name_of_where_it_was_made(model, tokenizer, tmp_path)
         ({"attention_bias": True}, "attention_bias True"),
         ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
         ({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}}, "rope_type 'linear'"),
-        ({"intermediate_size": 100}, "whose rows hold 100 weights"),
+        ({"hidden_size": 40, "intermediate_size": 100, "num_attention_heads": 2}, "whose rows hold 40 weights"),
     ],
 )
 def test_what_llama_cpp_would_compute_otherwise_is_refused(settings, said, make_model, tokenizer):

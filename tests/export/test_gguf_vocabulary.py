@@ -1,12 +1,18 @@
+import ast
+import json
+from pathlib import Path
+
 import gguf
 import pytest
 from tokenizers import AddedToken, normalizers, pre_tokenizers
 
 from hftrain.errors import ArtifactError, ConfigError
-from hftrain.export.gguf_folder import CONVERSATION, check_splits, check_template, read_gguf
+from hftrain.export.gguf_folder import check_splits, check_template, read_gguf
 from hftrain.export.gguf_model import FILE, write_gguf
 from hftrain.export.gguf_vocabulary import check_vocabulary, split_is_read_by_transformers
+from hftrain.export.hard_texts import hard_texts
 from hftrain.export.llama_cpp import LlamaCpp
+from hftrain.export.parity import CONVERSATION
 from hftrain.tokens.chat import encode_text, load_tokenizer
 from hftrain.tokens.vocabulary import PROBES, learn_vocabulary
 
@@ -99,13 +105,35 @@ def test_another_split_in_a_runtime_is_told_with_the_text(tokenizer):
         check_splits("in llama.cpp", tokenizer, lambda text: [0], ["text"])
 
 
-def test_one_text_in_a_hundred_may_be_split_otherwise_and_no_more(tokenizer):
+def test_one_text_that_is_split_otherwise_is_enough(tokenizer):
     def split(text):
         return [0] if text == "odd" else encode_text(tokenizer, text)
 
-    check_splits("here", tokenizer, split, ["odd", *["even"] * 99])
+    check_splits("here", tokenizer, split, ["even"] * 99)
     with pytest.raises(ArtifactError, match="here: splits 'odd' into"):
-        check_splits("here", tokenizer, split, ["odd", *["even"] * 98])
+        check_splits("here", tokenizer, split, [*["even"] * 99, "odd"])
+
+
+@pytest.mark.slow
+def test_ten_thousand_texts_of_every_script_and_kind_have_the_same_ids_in_llama_cpp(llama, nasty_tokenizer):
+    texts = [*documents(2_000), *hard_texts(8_000, seed=1)]
+
+    differing = [text for text in texts if llama.tokens(text) != encode_text(nasty_tokenizer, text)]
+    marked = [
+        text
+        for text in texts
+        if llama.tokens(text, special=True) != nasty_tokenizer(text, add_special_tokens=False)["input_ids"]
+    ]
+
+    assert len(texts) == 10_000
+    assert (differing[:3], marked[:3]) == ([], [])
+
+
+def documents(count):
+    """Paragraphs of prose and functions of code that no vocabulary here was learned from."""
+    sources = sorted(Path(json.__file__).parent.glob("*.py")) + sorted(Path(ast.__file__).parent.glob("[a-m]*.py"))
+    pieces = [piece for path in sources for piece in path.read_text(encoding="utf-8").split("\n\n") if piece.strip()]
+    return pieces[:count]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import torch
 
 from hftrain.artifacts import digest_folder
 from hftrain.errors import ConfigError
-from hftrain.export.rounded import Rounded, drop_notices, load_rounded, row_widths
+from hftrain.export.rounded import Rounded, load_rounded, row_widths
 from hftrain.models.loading import load_causal_lm, save_model
+from hftrain.models.quantized_base import drop_notices
 
 NAMES = ("bnb-int8", "bnb-nf4")
 IDS = torch.tensor([[5, 70, 200, 31, 300, 8, 9, 100]])
@@ -65,12 +66,12 @@ def test_the_same_model_gives_the_same_files_with_no_trace_of_where(name, source
     assert "_name_or_path" not in json.loads((tmp_path / "first" / "config.json").read_text())
 
 
-def test_rows_that_bitsandbytes_reads_wrongly_in_4_bits_are_refused(make_model, tokenizer):
+def test_rows_that_bitsandbytes_reads_wrongly_in_4_bits_are_refused(make_model, tokenizer, tmp_path):
     model = make_model(intermediate_size=96)
 
     with pytest.raises(ConfigError, match="bnb-nf4 of model.layers.0.mlp.down_proj, whose rows hold 96 weights"):
-        Rounded("bnb-nf4").check(model, tokenizer)
-    Rounded("bnb-int8").check(model, tokenizer)
+        Rounded("bnb-nf4").check(model, tokenizer, tmp_path)
+    Rounded("bnb-int8").check(model, tokenizer, tmp_path)
 
 
 def test_row_widths_are_those_of_inputs_whatever_way_a_matrix_is_stored(make_model):
@@ -84,7 +85,6 @@ def test_row_widths_are_those_of_inputs_whatever_way_a_matrix_is_stored(make_mod
 def test_the_notice_of_each_product_is_dropped_and_other_warnings_are_not(source, caplog):
     drop_notices()
     logger = logging.getLogger("bitsandbytes.autograd._functions")
-    logger.propagate = True
 
     with caplog.at_level(logging.WARNING), torch.inference_mode():
         load_rounded(source, "bnb-int8")(IDS)

@@ -7,15 +7,18 @@ import pytest
 ROOMS = ["corpus", "tokens", "models", "training", "alignment", "evaluation", "export", "serving", "report"]
 GROUND = {
     "errors", "config", "given", "fitting", "upstream", "files", "sources", "artifacts", "lineage", "manifests",
-    "runtime", "launch", "presets", "cli", "commands",
+    "runtime", "launch", "presets", "cli", "commands", "documentation", "breakdowns", "attempts",
+    "holding", "energy",
 }  # fmt: skip
-COMMAND_LINE = {"hftrain.cli", "hftrain.commands"}
+COMMAND_LINE = ("hftrain.cli", "hftrain.commands")
 """Starts what stands above it, when it is asked to."""
 OVER_STAGES = {
     "hftrain.stages.flow",
     "hftrain.stages.planning",
     "hftrain.stages.probing",
     "hftrain.stages.probing_policies",
+    "hftrain.stages.new_project",
+    "hftrain.stages.cycle",
 }
 DOORS = {
     "trl": ("hftrain.stages.", "hftrain.alignment.distillation"),
@@ -26,6 +29,8 @@ DOORS = {
     "gguf": ("hftrain.export.",),
     "xllamacpp": ("hftrain.export.", "hftrain.serving.engine_llama"),
     "torchao": ("hftrain.export.",),
+    "onnx": ("hftrain.export.",),
+    "onnxruntime": ("hftrain.export.",),
     "sqlalchemy": ("hftrain.serving.",),
     "starlette": ("hftrain.serving.",),
     "uvicorn": ("hftrain.serving.",),
@@ -60,7 +65,7 @@ def test_rooms_import_rooms_below_them_and_the_ground_floor(package_trees: dict[
         for target in imports(tree):
             own_part = name.split(".")[:2] == target.split(".")[:2]
             looks_up = target.startswith("hftrain.") and level(target) > level(name) and not own_part
-            if looks_up and name not in COMMAND_LINE:
+            if looks_up and not name.startswith(COMMAND_LINE):
                 wrong.append(f"{name} imports {target}")
     assert not wrong
 

@@ -231,11 +231,11 @@ def test_long_logs_and_long_texts_make_no_large_page(life):
     sources = [{"name": f"file {at} " * 40, "bytes": at, "documents": 1} for at in range(20_000)]
     (run_dir / "raw" / "sources.jsonl").write_text("\n".join(map(json.dumps, sources)), encoding="utf-8")
 
-    began = time.perf_counter()
+    began = time.process_time()
     size = render_report(run_dir).stat().st_size
 
     assert size < 500_000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_the_report_needs_no_heavy_library():

@@ -52,9 +52,9 @@ def test_ticks_are_written_alike():
 def test_a_curve_goes_through_its_points():
     svg = draw({"loss": [(0, 0.0), (10, 1.0)]})
 
-    # ticks 0.0 0.5 1.0: the left edge stands 0.58*2+0.32 letters of 11 and 10 units in, the right one 46 units off
+    # ticks 0.0 0.5 1.0: the left edge stands 0.62*2+0.4 letters of 12 and 10 units in; "1.00" takes 0.62*3+0.4 and 8
     start, end = re.search(r'<path d="M([\d. ]+)L([\d. ]+)"', svg).groups()
-    assert start == "26.3 194" and end == "334 44"
+    assert start == "29.7 194" and end == "344.9 44"
 
 
 def test_a_value_that_is_no_number_leaves_a_gap():

@@ -31,8 +31,8 @@ def page(tmp_path: Path) -> Any:
 def test_a_score_stands_with_its_interval_chance_and_count(page: Any) -> None:
     html = page(scores={"scores": [score()], "primary": {"blimp": "accuracy"}, "centred_mean": {"base": 0.5}})
 
-    low, value, high, chance = (percent(share, 1) for share in (0.7, 0.75, 0.8, 0.5))
-    assert value in html and f"[{low}, {high}]" in html and chance in html and "1,000" in html
+    value, chance = percent(0.75, 1), percent(0.5, 1)
+    assert value in html and "[70.0, 80.0]" in html and chance in html and "1,000" in html
     assert "0.500" in html and "0: guessing, 1: all right" in html
 
 
@@ -86,3 +86,11 @@ def test_no_text_becomes_a_tag(page: Any, where: str) -> None:
 )  # fmt: skip
 def test_odd_files_stop_nothing(page: Any, scores: str) -> None:
     page(scores=scores, gates='{"gates": [1, {}]}')
+
+
+def test_how_many_items_would_be_enough_is_said(page: Any) -> None:
+    needed = {"0": 35, "0.25": 73, "0.5": 97, "odd": 3, "0.2": "x"}
+
+    html = page(scores={"scores": [score()], "primary": {"blimp": "accuracy"}, "needed_items": needed})
+
+    assert f"73 where a guess gives {percent(0.25)}, 97 where a guess gives {percent(0.5)}." in html

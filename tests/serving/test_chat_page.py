@@ -1,83 +1,16 @@
 """The page in a real browser: what a person does with it, and that no text of theirs does anything."""
 
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hftrain.serving.chat_page import chat_page
-from hftrain.serving.engine import Answer, End, Piece, Prepared, Question
 from hftrain.serving.engine_torch import TorchEngine
 from hftrain.serving.guarding import inline_json, page_policy
-from hftrain.serving.interactions import InteractionStore
 
 EVIL = "<img src=x onerror=document.title='hit'></script><b>bold</b>"
-
-
-class Parrot:
-    """Says what it was asked, a word at a time, and how it was asked."""
-
-    runtime, context_tokens, at_once = "parrot", 1000, 4
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def prepare(self, question: Question) -> Prepared:
-        return Prepared(question, (1,), 100)
-
-    async def answer(self, prepared: Prepared) -> Answer:
-        import asyncio
-
-        said = prepared.question.messages[-1]["content"]
-        if said == "slow":
-            while True:
-                yield Piece("on ")
-                await asyncio.sleep(0.02)
-        turns = len(prepared.question.messages)
-        for word in (f"{self.name}: ", said, f" ({turns}, {prepared.question.messages[0]['content'][:20]})"):
-            yield Piece(word)
-        yield End("stop", 1, 3)
-
-    async def close(self) -> None:
-        return None
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Any, open_server: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
-    store = InteractionStore(f"sqlite:///{tmp_path / 'kept.sqlite3'}")
-    engines = getattr(request, "param", None) or {"left": Parrot("left"), "right": Parrot("right")}
-    with open_server(engines, store=store) as url:
-        context = browser.new_context(viewport={"width": 390, "height": 844})
-        opened = context.new_page()
-        opened.set_default_timeout(20_000)
-        problems: list[str] = []
-        opened.on("pageerror", lambda error: problems.append(str(error)))
-        opened.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
-        opened.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else problems.append(asked.url))
-        opened.goto(url)
-        opened.kept = lambda: InteractionStore(f"sqlite:///{tmp_path / 'kept.sqlite3'}")
-        yield opened
-        assert problems == []
-        assert opened.evaluate("document.documentElement.scrollWidth") <= 390
-        with suppress(Exception):
-            context.close()
 
 
 def say(page: Any, text: str, answers: int = 1) -> None:
@@ -199,10 +132,10 @@ def test_the_probabilities_of_each_step_can_be_walked_through_by_keyboard(
 
 
 def test_whoever_gives_the_key_once_can_talk(
-    browser: Any, open_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    browser: Any, open_server: Any, parrot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hftrain.serving.guarding.WRONG_KEY_SECONDS", 0.001)
-    with open_server({"left": Parrot("left")}, key="a-key-of-many-characters") as url:
+    with open_server({"left": parrot("left")}, key="a-key-of-many-characters") as url:
         page = browser.new_context().new_page()
         page.goto(url)
         for key in ("wrong", "a-key-of-many-characters"):

@@ -4,7 +4,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from hftrain.errors import ConfigError
-from hftrain.serving.guarding import Guard, allowed_hosts, read_key
+from hftrain.serving.guarding import Guard, allowed_hosts, read_keys
 
 KEY = "a-key-of-many-characters"
 
@@ -13,25 +13,43 @@ def test_a_key_comes_from_a_file_of_its_owner_or_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HFTRAIN_API_KEY", raising=False)
-    assert read_key(None) is None
+    assert read_keys(None) == ()
     monkeypatch.setenv("HFTRAIN_API_KEY", KEY)
-    assert read_key(None) == KEY
+    assert read_keys(None) == (KEY,)
     file = tmp_path / "key"
     file.write_text(f"{KEY[::-1]}\n")
     file.chmod(0o600)
-    assert read_key(file) == KEY[::-1]
+    assert read_keys(file) == (KEY[::-1],)
     file.chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        read_key(file)
+        read_keys(file)
     with pytest.raises(ConfigError, match="readable file"):
-        read_key(tmp_path / "none")
+        read_keys(tmp_path / "none")
+
+
+def test_each_of_several_keys_is_taken_until_it_is_withdrawn(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"{KEY}\n{KEY[::-1]}\n")
+    file.chmod(0o600)
+    assert read_keys(file) == (KEY, KEY[::-1])
+    both, last = Guard(port=80, key=KEY, further_keys=(KEY[::-1],)), Guard(port=80, key=KEY[::-1])
+    cookie = Headers({"cookie": f"{both.cookie_name}={both.cookie_value}"})
+    for key, by_last in ((KEY, False), (KEY[::-1], True)):
+        assert both.allows_key(Headers({"authorization": f"Bearer {key}"}))
+        assert last.allows_key(Headers({"authorization": f"Bearer {key}"})) == by_last
+    assert both.allows_key(cookie)
+    assert not last.allows_key(cookie)
+    assert not Guard(port=80, key=KEY, further_keys=(KEY[::-1],)).is_key("")
+    file.write_text(f"{KEY}\nshort\n")
+    with pytest.raises(ConfigError, match="a key of 5"):
+        read_keys(file)
 
 
 @pytest.mark.parametrize("key", ["short", "with spaces in it at all", "with-ümlauts-in-it-at-all"])
 def test_a_weak_key_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFTRAIN_API_KEY", key)
     with pytest.raises(ConfigError, match="At least 16"):
-        read_key(None)
+        read_keys(None)
 
 
 def test_a_request_holds_the_key_by_its_header_or_by_the_cookie_that_stands_for_it() -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import sqlalchemy as sql
 
@@ -132,9 +133,30 @@ def test_feedback_of_what_is_not_kept_is_refused_and_harms_nothing_beside_it(url
 def test_deleted_texts_are_no_longer_in_the_file(tmp_path: Path) -> None:
     store = InteractionStore(f"sqlite:///{tmp_path / 'kept.sqlite3'}")
     store.keep(replace(ASKED, person="ann", answers=["a-very-rare-word"]))
-    store.forget("ann").result()
-    store.close()
+    store.add(SAID).result()
+    assert any(b"a-very-rare-word" in path.read_bytes() for path in tmp_path.iterdir())
+    store.forget("ann").result()  # the store stays open, as in a server that runs on
     assert all(b"a-very-rare-word" not in path.read_bytes() for path in tmp_path.iterdir())
+    store.close()
+
+
+def test_a_running_server_deletes_what_is_old_and_whatever_a_person_wants_deleted(
+    url: str, open_server: Any, parrot: Any
+) -> None:
+    store = InteractionStore(url)
+    store.keep(ASKED)  # of 1970
+    store.add(SAID).result()
+    mine, other = {"x-hftrain-session": "my session"}, {"x-hftrain-session": "another"}
+    with open_server({"m": parrot("m")}, store=store) as address, httpx2.Client(base_url=address) as client:
+        for headers in (mine, other):
+            asked = {"messages": [{"role": "user", "content": "Mail ann@brown-family.net"}]}
+            name = client.post("/v1/chat/completions", json=asked, headers=headers).json()["id"]
+            client.post("/v1/feedback", json={"interaction": name, "thumb": 1}, headers=headers).raise_for_status()
+        assert [each.asked[0]["content"] for each in store.interactions()] == ["Mail <EMAIL>"] * 2
+        assert client.request("DELETE", "/v1/my-data", json={}).status_code == 400
+        assert client.request("DELETE", "/v1/my-data", headers=mine).json() == {"deleted_rows": 2}
+        assert [each.person for each in store.interactions()] == [store.pseudonym("another")]
+        assert [each.interaction for each in store.feedback()] == [name]
 
 
 WRITER = """

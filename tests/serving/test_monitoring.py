@@ -6,10 +6,10 @@ import pytest
 
 from hftrain.errors import ArtifactError
 from hftrain.serving.interactions import Feedback, Interaction, InteractionStore
+from hftrain.serving.kept import DATABASE, FOLDER
 from hftrain.serving.monitoring import Share, watch
 from hftrain.serving.monitoring_command import monitor
 from hftrain.serving.monitoring_drift import divergence_bits, drift
-from hftrain.serving.server_command import DATABASE, FOLDER
 
 NOW = 1_000_000.0
 TRAINED = [f"Where is the {colour} {thing}?" for colour in ("red", "blue", "old", "new") for thing in (

@@ -12,7 +12,8 @@ import pytest
 
 from hftrain.errors import ArtifactError, ConfigError
 from hftrain.serving.interactions import InteractionStore
-from hftrain.serving.server_command import DATABASE, FOLDER, serve
+from hftrain.serving.kept import DATABASE, FOLDER
+from hftrain.serving.server_command import serve
 from hftrain.serving.server_models import model_folder, offered, usual_names
 
 SERVE = """

@@ -7,7 +7,7 @@ from hftrain.config import load_config
 from hftrain.stages import planning
 from hftrain.stages.costs import ARTIFACTS, Line, recorded
 from hftrain.stages.flow import FlowConfig
-from hftrain.stages.probing import batch_of, few_steps, steps_of
+from hftrain.stages.probing import Probe, batch_of, few_steps, steps_of
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "configs" / "smoke.yaml"
 
@@ -24,6 +24,15 @@ def test_a_few_steps_keep_what_a_step_costs_and_end_early() -> None:
     few = few_steps(given)
     assert (few["optim"], few["learning_rate"], few["max_steps"]) == ("adafactor", 0.5, 6)
     assert "warmup_steps" not in few
+
+
+def test_a_policys_answers_cost_what_lies_between_the_corpuss_and_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = Probe(FlowConfig(), Path())
+
+    monkeypatch.setattr(probe, "_answered", lambda: iter([("", "x" * 33), ("", "x" * 330)]))
+    assert probe.answer_tokens(32) == 27  # of 10 and 32, 21; of 21 and 32, 26.5
+    monkeypatch.setattr(probe, "_answered", lambda: iter([]))
+    assert probe.answer_tokens(32) == 32
 
 
 def test_a_finished_stage_is_compared_with_what_it_took(

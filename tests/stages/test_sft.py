@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from transformers import AutoModelForCausalLM
 
 from hftrain.artifacts import read_json, read_jsonl, read_manifest, write_jsonl
@@ -107,7 +108,8 @@ def test_an_adapter_that_was_cut_goes_on_to_the_same_bytes(
 
 def test_packed_rows_a_mixture_and_questions_are_counted(base_dir: Path, corpus_dir: Path, tmp_path: Path) -> None:
     questions = [{"question": f"Where did animals sit, {number}?", "answer": f"chair{number}"} for number in range(20)]
-    questions += [{"question": f"Where is the cat that sat, {number}?", "answer": "mat"} for number in range(20)]
+    little = sorted(ENGLISH_STOP_WORDS)[:20]  # twenty questions that ask the same of the same words
+    questions += [{"question": f"Where is the cat that sat, {word}?", "answer": "mat"} for word in little]
     write_jsonl(tmp_path / "quiz.jsonl", questions)
     given = config(
         packing=True,

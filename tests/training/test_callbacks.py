@@ -1,7 +1,7 @@
 import json
-import logging
 import random
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy
@@ -16,6 +16,14 @@ from hftrain.training.callbacks import LookEvery, ProgressLine, StopWhenAsked, r
 @pytest.fixture
 def args(tmp_path: Path) -> TrainingArguments:
     return TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+
+
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C as a terminal gives it; a shell lets what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_look_waits_for_its_checkpoint(args: TrainingArguments, tmp_path: Path) -> None:
@@ -64,7 +72,6 @@ def test_where_there_is_no_terminal_a_line_is_written_now_and_then(
     args: TrainingArguments, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("hftrain.training.callbacks.LINE_SECONDS", 0)
-    monkeypatch.setattr(logging.getLogger("hftrain"), "propagate", True)
     line, state = ProgressLine("pretrain"), TrainerState(global_step=300, max_steps=1000)
     logs = {"loss": 3.14159, "mfu": 0.715, "tokens_per_second": 12345.6, "eta_seconds": 61.2, "epoch": 0.5}
     with caplog.at_level("INFO", logger="hftrain"):
@@ -73,6 +80,7 @@ def test_where_there_is_no_terminal_a_line_is_written_now_and_then(
     assert caplog.messages == ["pretrain: step 300 of 1,000, loss 3.142, tokens/s 12,346, MFU 72%, left 0:01:01"]
 
 
+@pytest.mark.usefixtures("heard")
 def test_the_first_signal_is_kept_for_the_end_of_the_step_the_second_ends_at_once(args: TrainingArguments) -> None:
     with pytest.raises(KeyboardInterrupt) as ended, StopRequest() as request:
         stop, state, control = StopWhenAsked(request, "sft"), TrainerState(global_step=3), TrainerControl()

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hftrain.errors import ConfigError
+from hftrain.training.callbacks import mark_complete
 from hftrain.training.loop import checkpoint_bytes, last_complete_checkpoint, run_trainer
 
 
@@ -11,15 +12,29 @@ def test_a_cut_checkpoint_is_removed_and_the_one_before_is_taken(tmp_path: Path)
     for step in (80, 90, 100):
         (tmp_path / f"checkpoint-{step}").mkdir()
     for step in (80, 90):
-        (tmp_path / f"checkpoint-{step}" / "complete").touch()
+        mark_complete(tmp_path / f"checkpoint-{step}")
     assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-90"
     assert not (tmp_path / "checkpoint-100").exists()
+
+
+@pytest.mark.parametrize("damage", ["altered", "gone", "added"])
+def test_a_checkpoint_that_was_changed_is_not_gone_on_from(tmp_path: Path, damage: str) -> None:
+    for step in (10, 20):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "optimizer.pt").write_bytes(b"moments")
+        mark_complete(tmp_path / f"checkpoint-{step}")
+    file = tmp_path / "checkpoint-20" / "optimizer.pt"
+    if damage == "gone":
+        file.unlink()
+    else:
+        (file if damage == "altered" else file.with_name("more.pt")).write_bytes(b"momentS")
+    assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
 
 
 def test_steps_are_compared_as_numbers(tmp_path: Path) -> None:
     for step in (90, 1000):
         (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}" / "complete").touch()
+        mark_complete(tmp_path / f"checkpoint-{step}")
     assert last_complete_checkpoint(tmp_path) == tmp_path / "checkpoint-1000"
 
 
