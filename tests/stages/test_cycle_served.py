@@ -160,6 +160,7 @@ def click_thumbs(url: str, texts: list[str], likes: Callable[[str], bool]) -> No
         page.set_default_timeout(60_000)
         for text in texts:
             page.goto(url)
+            page.locator("#new").click()  # a conversation that goes on would fill the model's 128 tokens
             page.fill("#say", text)
             page.keyboard.press("Enter")
             turn = page.locator(".turn.assistant").last
