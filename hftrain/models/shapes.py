@@ -45,13 +45,17 @@ class Names:
 NAMES: Mapping[str, Names] = {
     "llama": Names(),
     "qwen3": Names(),
+    "lfm2": Names(),
     "modernbert": Names(),
     "gpt2": Names("n_embd", "n_layer", "n_head", "n_inner", "n_positions"),
 }
 """The model types whose shape follows from a size."""
 
+ROTARY: Mapping[str, Any] = {"rope_type": "default", "rope_theta": 10_000.0}
+"""What llama and qwen3 have; LFM2's own base, a million, is meant for contexts of 32,768 tokens."""
+
 OBJECTIVES: Mapping[str, tuple[str, ...]] = {
-    "next_token": ("llama", "qwen3", "gpt2"),
+    "next_token": ("llama", "qwen3", "lfm2", "gpt2"),
     "masked_words": ("modernbert",),
 }
 """What a model is trained for -> the types that serve it, the usual one first."""
@@ -83,6 +87,7 @@ def parameters_of(settings: Mapping[str, Any], *, vocab_size: int, context_token
 
         llama       V d + L (d k (2 h + 2 g) + 3 d f + 2 d) + d
         qwen3       the same and 2 k a layer, for the norms of queries and keys
+        lfm2        a layer of attention as qwen3's; one of convolution with K taps 4 d^2 + K d + 3 d f + 2 d
         gpt2        V d + T d + L (4 d^2 + 2 d f + f + 9 d) + 2 d
         modernbert  V d + V + L (4 d^2 + 3 d f + 2 d) + d^2 + 2 d
 
@@ -104,7 +109,14 @@ def parameters_of(settings: Mapping[str, Any], *, vocab_size: int, context_token
         layer = 4 * width**2 + 3 * width * mlp + 2 * width
         return table * width + table + layers * layer + width**2 + 2 * width + own_output
     layer = width * head * (2 * heads + 2 * kv_heads) + 3 * width * mlp + 2 * width
-    norms = 2 * head if settings["model_type"] == "qwen3" else 0
+    norms = 2 * head if settings["model_type"] in ("qwen3", "lfm2") else 0
+    if settings["model_type"] == "lfm2":
+        mixing = settings.get("conv_L_cache", 3)
+        convolution = 4 * width**2 + mixing * width + 3 * width * mlp + 2 * width
+        kinds = settings.get("layer_types")
+        attending = kinds.count("full_attention") if kinds else sum(at < layers for at in settings["full_attn_idxs"])
+        of_layers = attending * (layer + norms) + (layers - attending) * convolution
+        return table * width + of_layers + width + own_output
     return table * width + layers * (layer + norms) + width + own_output
 
 
@@ -124,6 +136,9 @@ def settings_for(model_type: str, width: int, layers: int) -> dict[str, Any]:
     settings["num_key_value_heads"] = heads
     if model_type == "qwen3":
         settings["head_dim"] = head_size(width)
+    if model_type == "lfm2":
+        settings["full_attn_idxs"] = list(range(1, layers, 2))
+        settings |= {"block_auto_adjust_ff_dim": False, "rope_parameters": dict(ROTARY)}
     return settings
 
 

@@ -94,7 +94,8 @@ def derive(
     Args:
         size: A name of `SIZES`, or a number of parameters: ``1300000``, ``"1.3M"``, ``"1B"``.
         vocab_size: Tokens in the tokenizer.
-        model_type: ``llama``, ``qwen3`` or ``gpt2``; ``modernbert`` for masked words. None: the objective's first.
+        model_type: ``llama``, ``qwen3``, ``lfm2`` or ``gpt2``; ``modernbert`` for masked words. None: the objective's
+            first.
         train_bytes: UTF-8 bytes of the training text; None where it is not known, and does not cap the budget.
         bytes_per_token: Of the tokenizer on that text; None: estimated from the vocabulary.
         objective: ``next_token`` or ``masked_words``.
@@ -274,6 +275,8 @@ def _shape_rules(model: Mapping[str, Any], corpus: str, *, given_row: bool) -> d
         names.layers: "width / 64, at least 2 (the same)",
         names.heads: "heads of 32, of 64 from a width of 384 on",
         names.mlp: "8/3 of the width in whole 64s (Shazeer 2020, arXiv:2002.05202)",
+        "full_attn_idxs": "every second layer attends, from the second on; the others mix a token with the two "
+        "before it (Liquid AI 2025, arXiv:2511.23404)",
         "tie_word_embeddings": "one table for input and output (Press and Wolf 2017, arXiv:1608.05859)",
         "vocab_size": "the tokenizer's" + (f"; the corpus has {corpus}" if corpus else ""),
         "row_tokens": YOURS

@@ -7,7 +7,8 @@ made for some positions at a time, and what the backward pass needs of them is c
 What a model computes is unchanged: the same loss and gradients up to rounding, the same weights in the same places.
 On a GPU nothing is changed; upstream's ``use_liger_kernel`` does the same there.
 
-Shape legend: T positions, D width, V vocabulary, B rows, H heads, L tokens in a row, C width of a head.
+Shape legend: T positions, D width, V vocabulary, B rows, H heads, L tokens in a row, C width of a head, K taps of a
+convolution.
 """
 
 import functools
@@ -28,11 +29,12 @@ CHUNK_LOGITS = 2**20
 SURE = 1e-30
 """A probability below is not taken from softmax, which may have rounded it to 0."""
 
-CHUNKED_TYPES = frozenset({"llama", "qwen3", "gpt2"})
+CHUNKED_TYPES = frozenset({"llama", "qwen3", "lfm2", "gpt2"})
 """Model types whose logits are the output table times the last hidden state, with nothing after it."""
 
-NORMS = frozenset({"LlamaRMSNorm", "Qwen3RMSNorm"})
-ATTENTIONS = frozenset({"LlamaAttention", "Qwen3Attention"})
+NORMS = frozenset({"LlamaRMSNorm", "Qwen3RMSNorm", "Lfm2RMSNorm"})
+ATTENTIONS = frozenset({"LlamaAttention", "Qwen3Attention", "Lfm2Attention"})
+CONVOLUTIONS = frozenset({"Lfm2ShortConv"})
 
 
 def lighten(model: PreTrainedModel) -> bool:
@@ -52,6 +54,8 @@ def lighten(model: PreTrainedModel) -> bool:
             module.forward = functools.partial(_normalized, module)
         elif type(module).__name__ in ATTENTIONS:
             module.forward = types.MethodType(_naming(type(module).forward, apply_rotary_pos_emb=_rotated), module)
+        elif type(module).__name__ in CONVOLUTIONS and not module.bias:
+            module.forward = functools.partial(_convolved, module, module.forward)
     return True
 
 
@@ -188,6 +192,69 @@ def _turned(x_BHLC: Tensor, cos_BLC: Tensor, sin_BLC: Tensor, direction: int) ->
 def _rotated(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> tuple[Any, ...]:
     """What upstream's ``apply_rotary_pos_emb`` returns."""
     return tuple(Rotation.apply(each, cos, sin) for each in (query, key))  # type: ignore[no-untyped-call]
+
+
+class GatedConvolution(torch.autograd.Function):
+    """LFM2's mixing of neighbours: z = c * (taps over b * x), with b, c and x beside each other in ``parts_BLE``.
+
+    Upstream transposes and calls a convolution with a group a channel, which processors run slowly. Each tap is a
+    product of what came so many tokens earlier here; the gradient by ``b * x`` takes the same taps backwards.
+
+    Source: Liquid AI 2025, arXiv:2511.23404, the gated short convolution.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, parts_BLE: Tensor, taps_DK: Tensor) -> Tensor:
+        """What is mixed. Shape (B, L, D) from (B, L, 3 D); the last tap is the token's own."""
+        before, after, value = parts_BLE.chunk(3, -1)
+        gated = before * value
+        mixed = _mixed(gated, taps_DK, 1)
+        ctx.save_for_backward(parts_BLE, taps_DK, gated, mixed)
+        return after * mixed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """By the parts and by the taps."""
+        parts_BLE, taps_DK, gated, mixed = ctx.saved_tensors
+        before, after, value = parts_BLE.chunk(3, -1)
+        of_parts_BLE, of_taps_DK = torch.empty_like(parts_BLE), torch.empty_like(taps_DK)
+        of_before, of_after, of_value = of_parts_BLE.chunk(3, -1)
+        torch.mul(gradients[0], mixed, out=of_after)
+        of_mixed = gradients[0] * after
+        of_gated = _mixed(of_mixed, taps_DK, -1)
+        torch.mul(of_gated, value, out=of_before)
+        torch.mul(of_gated, before, out=of_value)
+        length, taps = gated.shape[1], taps_DK.shape[1]
+        for lag in range(taps):
+            of_taps_DK[:, taps - 1 - lag] = (of_mixed[:, lag:] * gated[:, : max(0, length - lag)]).sum((0, 1))
+        return of_parts_BLE, of_taps_DK
+
+
+def _mixed(gated_BLD: Tensor, taps_DK: Tensor, direction: int) -> Tensor:
+    """The taps over what came before (1) or what comes after (-1). Shape (B, L, D)."""
+    length, taps = gated_BLD.shape[1], taps_DK.shape[1]
+    mixed = gated_BLD * taps_DK[:, -1]
+    for lag in range(1, min(taps, length)):
+        early, late = slice(0, length - lag), slice(lag, length)
+        to, of = (late, early) if direction == 1 else (early, late)
+        mixed[:, to].addcmul_(gated_BLD[:, of], taps_DK[:, taps - 1 - lag])
+    return mixed
+
+
+def _convolved(
+    module: Any,
+    plain: Callable[..., Tensor],
+    hidden_states: Tensor,
+    past_key_values: Any = None,
+    attention_mask: Tensor | None = None,
+    **kwargs: Any,
+) -> Tensor:
+    """Upstream's forward, or where nothing is padded and nothing kept for later the same in fewer passes."""
+    if past_key_values is not None or attention_mask is not None:
+        return plain(hidden_states, past_key_values=past_key_values, attention_mask=attention_mask, **kwargs)
+    mixed = GatedConvolution.apply(module.in_proj(hidden_states), module.conv.weight[:, 0])  # type: ignore[no-untyped-call]
+    made: Tensor = module.out_proj(mixed)
+    return made
 
 
 def _naming(function: types.FunctionType, **names: Any) -> types.FunctionType:

@@ -25,8 +25,13 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 NEWTON_SCHULZ_STEPS = 5
 
-ATTENTION_PARTS = {"q_proj": 0, "k_proj": 0, "v_proj": 0, "o_proj": 1, "c_attn": 0, "c_proj": 1, "Wqkv": 0, "Wo": 1}
-MLP_PARTS = {"gate_proj": 0, "up_proj": 0, "down_proj": 1, "c_fc": 0, "c_proj": 1, "Wi": 0, "Wo": 1}
+ATTENTION_PARTS = {
+    "q_proj": 0, "k_proj": 0, "v_proj": 0, "o_proj": 1, "out_proj": 1, "c_attn": 0, "c_proj": 1, "Wqkv": 0, "Wo": 1
+}  # fmt: skip
+MLP_PARTS = {
+    "gate_proj": 0, "up_proj": 0, "down_proj": 1, "w1": 0, "w3": 0, "w2": 1, "in_proj": 0, "out_proj": 1,
+    "c_fc": 0, "c_proj": 1, "Wi": 0, "Wo": 1,
+}  # fmt: skip
 """Upstream's names of matrices, and the axis (of outputs x inputs) that heads or hidden neurons lie along."""
 
 NEURONS_TOGETHER = 64

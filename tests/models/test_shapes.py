@@ -51,10 +51,12 @@ def test_the_formula_counts_what_the_model_has(model_type: str, objective: str) 
         {"num_key_value_heads": 1, "intermediate_size": 100},
         {"model_type": "qwen3", "head_dim": 48, "num_key_value_heads": 1},
         {"model_type": "qwen3", "head_dim": 32, "vocab_size": 4096},
+        {"model_type": "lfm2", "full_attn_idxs": [2], "conv_L_cache": 5},
+        {"model_type": "lfm2", "layer_types": ["full_attention", "conv", "full_attention", "full_attention"]},
     ],
 )
 def test_a_users_own_shape_is_counted_too(own: dict[str, Any]) -> None:
-    settings = shape("llama", 1_300_000, 2048) | own
+    settings = shape(own.get("model_type", "llama"), 1_300_000, 2048) | own
     table = settings.pop("vocab_size", 2048)
     assert parameters_of(settings, vocab_size=table, context_tokens=64) == really_counted(settings, table, 64)
 

@@ -5,11 +5,15 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from hftrain.models import training_step
-from hftrain.models.training_step import ChunkedCrossEntropy, RootMeanSquareNorm, lighten
+from hftrain.models.training_step import ChunkedCrossEntropy, GatedConvolution, RootMeanSquareNorm, lighten
 
 LLAMA = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
     "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 24,
+}  # fmt: skip
+LFM2 = {
+    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "max_position_embeddings": 24, "block_auto_adjust_ff_dim": False, "full_attn_idxs": [1],
 }  # fmt: skip
 GPT2 = {
     "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 24,
@@ -20,7 +24,7 @@ GPT2 = {
 def new_model(model_type: str, **given: Any) -> PreTrainedModel:
     """A model of two layers with random weights, training."""
     torch.manual_seed(0)
-    settings = {**(GPT2 if model_type == "gpt2" else LLAMA), "vocab_size": 50, **given}
+    settings = {**{"gpt2": GPT2, "lfm2": LFM2}.get(model_type, LLAMA), "vocab_size": 50, **given}
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **settings))
     return model.train()  # type: ignore[no-any-return]
 
@@ -35,7 +39,7 @@ def losses_and_gradients(model: PreTrainedModel, **given: Any) -> list[torch.Ten
     return [loss.detach(), *(parameter.grad for parameter in model.parameters() if parameter.grad is not None)]
 
 
-@pytest.mark.parametrize("model_type", ["llama", "qwen3", "gpt2"])
+@pytest.mark.parametrize("model_type", ["llama", "qwen3", "lfm2", "gpt2"])
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("counted", [None, 40])
 def test_loss_and_gradients_are_those_of_upstream(
@@ -71,6 +75,29 @@ def test_the_norm_has_the_right_derivative() -> None:
     x = torch.randn(3, 2, 5, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda a, b: RootMeanSquareNorm.apply(a, b, 1e-5), (x, weight))
+
+
+def test_a_convolution_of_three_taps_by_hand() -> None:
+    parts = torch.tensor([[[1.0, 5.0, 1.0], [2.0, 1.0, 1.0], [1.0, 2.0, 3.0]]])  # b, c and x of one channel, 3 tokens
+    made = GatedConvolution.apply(parts, torch.tensor([[100.0, 10.0, 1.0]]))
+    assert made.flatten().tolist() == [5 * 1, 1 * (2 + 10 * 1), 2 * (3 + 10 * 2 + 100 * 1)]
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_the_convolution_has_the_right_derivative(length: int) -> None:
+    torch.manual_seed(0)
+    parts = torch.randn(2, length, 15, dtype=torch.float64, requires_grad=True)
+    taps = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(GatedConvolution.apply, (parts, taps))
+
+
+def test_a_padded_row_goes_through_upstreams_convolution() -> None:
+    ids, mask = torch.arange(48).reshape(2, 24) % 50, torch.ones(2, 24, dtype=torch.long)
+    mask[0, :5] = 0
+    model = new_model("lfm2")
+    before = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    lighten(model)
+    assert torch.allclose(model(input_ids=ids, attention_mask=mask, use_cache=False).logits, before, atol=1e-5)
 
 
 def test_without_labels_or_in_evaluation_upstream_answers() -> None:

@@ -99,9 +99,10 @@ def test_what_was_derived_is_kept_with_its_rules(base: Path) -> None:
     assert any(line.startswith("adam_beta2") and "arXiv" in line for line in derived["rules"])
 
 
-def test_a_size_alone_is_enough(corpus_dir: Path, tokenizer_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", [{}, {"model_type": "lfm2"}])
+def test_a_size_alone_is_enough(corpus_dir: Path, tokenizer_dir: Path, tmp_path: Path, model: dict[str, str]) -> None:
     made = pretrain(
-        config(size="60k", model={}, row_tokens=None, training={"max_steps": 2}),
+        config(size="60k", model=model, row_tokens=None, training={"max_steps": 2}),
         corpus=corpus_dir, tokenizer=tokenizer_dir, out=tmp_path / "base",
     )  # fmt: skip
     assert read_json(made / "summary.json")["parameters"] == pytest.approx(60_000, rel=0.15)

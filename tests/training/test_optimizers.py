@@ -139,6 +139,21 @@ def test_heads_of_gpt2_lie_along_the_outputs_of_its_joined_matrix() -> None:
     assert forms[id(model.transformer.h[0].mlp.c_proj.weight)] == (True, 0, 64)
 
 
+def test_channels_of_a_convolution_lie_along_what_goes_in_and_comes_out() -> None:
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+             "num_key_value_heads": 2, "block_auto_adjust_ff_dim": False, "full_attn_idxs": [1]}  # fmt: skip
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("lfm2", vocab_size=50, **shape))
+    mixing, attending = model.model.layers
+    forms = matrix_forms(model)
+    assert forms[id(mixing.conv.in_proj.weight)] == (False, 0, 64)
+    assert forms[id(mixing.conv.out_proj.weight)] == (False, 1, 64)
+    assert forms[id(attending.self_attn.out_proj.weight)] == (False, 1, 32)
+    assert forms[id(attending.feed_forward.w1.weight)] == forms[id(attending.feed_forward.w3.weight)] == (False, 0, 64)
+    assert forms[id(attending.feed_forward.w2.weight)] == (False, 1, 64)
+    _, _, rest = split_parameters(model)
+    assert any(each is mixing.conv.conv.weight for each in rest)
+
+
 def test_a_matrix_stored_inputs_first_moves_like_its_transpose() -> None:
     torch.manual_seed(0)
     start, gradient = torch.randn(48, 16), torch.randn(48, 16)

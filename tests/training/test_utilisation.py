@@ -28,6 +28,13 @@ def test_heads_wider_than_the_model_cost_what_they_are_wide(tiny_model: Any) -> 
     assert more == 12 * 1 * (2 * 32) * 128
 
 
+def test_a_layer_that_does_not_attend_compares_no_tokens(tiny_model: Any) -> None:
+    given = {"model_type": "lfm2", "num_hidden_layers": 3, "full_attn_idxs": [1], "block_auto_adjust_ff_dim": False}
+    model, _ = tiny_model(**given)
+    compared = flops_per_token(model, 128) - 6 * sum(each.numel() for each in model.parameters())
+    assert compared == 12 * 1 * 32 * 128
+
+
 def test_a_frozen_weight_costs_four_operations_not_six(tiny_model: Any) -> None:
     model, _ = tiny_model()
     whole = flops_per_token(model, 128)
