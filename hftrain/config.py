@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 
 import yaml
 
@@ -47,6 +47,14 @@ class StageConfig:
     def problems(self) -> list[str]:
         """What can be seen to be wrong without work: "field: what. What is needed. What to do."."""
         return []
+
+
+@runtime_checkable
+class Whole(Protocol):
+    """A flow's configuration whose sections may contradict each other."""
+
+    def problems(self) -> list[str]:
+        """What can be seen to be wrong without work, as of a section: "section.field: what. What is needed. …"."""
 
 
 def load_config(kind: type[T], path: Path | None, overrides: Sequence[str] = ()) -> T:
@@ -161,5 +169,8 @@ def _load(kind: type[T], given: Given) -> T:
             if keys[0] != name and keys[0] in names:
                 keys, problem = (name, *keys), f"{name}.{problem}"
             given.tell_at(given.place(keys), problem)
+    if isinstance(config, Whole):
+        for problem in config.problems():
+            given.tell_at(given.place(tuple(problem.partition(":")[0].split("."))), problem)
     given.raise_problems()
     return cast(T, replace(cast(Any, config), **filled))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hftrain.config import StageConfig, derive_seed, describe, load_config, load_section, resolved
 from hftrain.errors import ConfigError
+from hftrain.stages import flow, pretrain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,3 +309,11 @@ def test_a_configuration_is_checked_without_importing_what_it_configures(tmp_pat
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
 
     assert (done.stdout.strip(), done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_sections_that_contradict_each_other_are_told_of_where_they_stand(tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text("seed: 1\npretrain:\n  model:\n    model_type: lfm2\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"line 4: pretrain\.model\.model_type: lfm2, but .* a reward model"):
+        load_config(flow.FlowConfig, file)
+    assert load_section(pretrain.PretrainConfig, "pretrain", file).model == {"model_type": "lfm2"}

@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModelForSequenceClassification,
     PreTrainedModel,
@@ -30,11 +31,20 @@ def new_reward_model(chat: Path, *, pad_token_id: int, seed: int) -> PreTrainedM
     """The chat model's body under a fresh head that gives one number, in evaluation mode.
 
     The head has no bias and reads the last token that is not padding: the end of the turn.
+
+    Raises:
+        ArtifactError: Upstream has no model with such a head of the chat model's type.
     """
     body = load_causal_lm(chat)
     config = AutoConfig.from_pretrained(chat, num_labels=1, local_files_only=True, trust_remote_code=False)
     config.pad_token_id = pad_token_id
     torch.manual_seed(seed)
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise ArtifactError(
+            f"{chat}: a {config.model_type} model, and transformers has none of this type that gives scores. A chat "
+            "model of type llama, qwen3 or gpt2 is needed. Pretrain one of these, or take a policy that needs no "
+            "reward model, such as dpo."
+        )
     make: Any = AutoModelForSequenceClassification.from_config
     model = make(config, dtype=torch.float32)
     model.base_model.load_state_dict(body.base_model.state_dict())

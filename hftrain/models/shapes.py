@@ -60,6 +60,9 @@ OBJECTIVES: Mapping[str, tuple[str, ...]] = {
 }
 """What a model is trained for -> the types that serve it, the usual one first."""
 
+WITHOUT_SCORES = frozenset({"lfm2"})
+"""Those of them that upstream has no AutoModelForSequenceClassification for: no reward model can be made of them."""
+
 Count = Callable[[int, int, int], int]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers.generation.continuous_batching.cache import group_layers_by_attn_type
 from transformers.generation.continuous_batching.cb_logits_processors import (
     ContinuousBatchingLogitsProcessor,
     ContinuousBatchingLogitsProcessorList,
@@ -23,6 +24,7 @@ from transformers.generation.continuous_batching.cb_logits_processors import (
 from transformers.generation.continuous_batching.continuous_api import OutputRouter
 from transformers.generation.continuous_batching.requests import GenerationOutput, RequestStatus
 
+from hftrain.errors import ArtifactError
 from hftrain.export.measurement import end_tokens
 from hftrain.models.loading import context_tokens, load_causal_lm
 from hftrain.runtime import threads_for
@@ -146,10 +148,12 @@ class TorchEngine:
             model: The model where it is loaded already, in whole or in part with others; None loads the folder's.
 
         Raises:
-            ArtifactError: The folder holds no model or no tokenizer that can be served.
+            ArtifactError: The folder holds no model or no tokenizer that can be served, or layers of a kind that
+                upstream has no paged cache for.
         """
         tokenizer = load_tokenizer(folder)
         self.model = model = model or load_causal_lm(folder)
+        _check_layers(folder, model)
         self.context_tokens = context_tokens(model) or UNLIMITED_CONTEXT_TOKENS
         self._texts = TokenTexts(tokenizer, self.context_tokens)
         self._bytes_of = self._texts.bytes_of
@@ -256,6 +260,17 @@ class TorchEngine:
 
 def _failed(why: str) -> Refused:
     return Refused(f"The model could not answer: {why}.", status=500, kind="server_error", code="runtime_failed")
+
+
+def _check_layers(folder: Path, model: PreTrainedModel) -> None:
+    try:
+        group_layers_by_attn_type(model.config)
+    except ValueError as problem:
+        raise ArtifactError(
+            f"{folder}: a {model.config.model_type} model is not served ({problem}): transformers keeps pages of what "
+            "was read for layers that attend alone. Serve a llama, qwen3 or gpt2 model, or talk to this one by "
+            "hftrain chat."
+        ) from None
 
 
 def _pages(config: Any, context: int) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hftrain.config import DEFAULT_SEED
+from hftrain.models.shapes import WITHOUT_SCORES
 from hftrain.stages.adapt import AdaptConfig
 from hftrain.stages.best_of_n import BestOfNConfig
 from hftrain.stages.collect import CollectConfig
@@ -56,3 +57,14 @@ class FlowConfig:
     """Of ``hftrain cycle``, which trains again on what people said; no part of the flow."""
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     """Of ``hftrain adapt``, which trains an adapter for one person or domain; no part of the flow."""
+
+    def problems(self) -> list[str]:
+        """Sections that contradict each other."""
+        kind = self.pretrain.model.get("model_type")
+        if kind not in WITHOUT_SCORES:
+            return []
+        return [
+            f"pretrain.model.model_type: {kind}, but transformers has no model of this type that gives scores, and the "
+            "flow trains a reward model. llama, qwen3 or gpt2 is needed. Take one of them, or call the stages without "
+            "reward_model and ppo one by one."
+        ]

@@ -15,7 +15,7 @@ from hftrain.alignment.reward import (
     wilson_interval,
 )
 from hftrain.errors import ArtifactError, DataError
-from hftrain.models.loading import load_causal_lm
+from hftrain.models.loading import load_causal_lm, save_model
 from hftrain.tokens.chat import END_OF_TURN, load_tokenizer
 
 
@@ -57,6 +57,14 @@ def test_the_margin_is_the_mean_difference() -> None:
 )
 def test_wilson_intervals_of_the_textbook(share: float, trials: int, expected: tuple[float, float]) -> None:
     assert wilson_interval(share, trials) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_type_without_a_head_for_scores_is_refused(tiny_model: Any, tmp_path: Path) -> None:
+    shape = {"model_type": "lfm2", "full_attn_idxs": [0], "block_auto_adjust_ff_dim": False}
+    chat, tokenizer = tiny_model(**shape)
+    save_model(chat, tokenizer, tmp_path / "chat")
+    with pytest.raises(ArtifactError, match="a lfm2 model, and transformers has none of this type that gives scores"):
+        new_reward_model(tmp_path / "chat", pad_token_id=tokenizer.pad_token_id, seed=1)
 
 
 def test_a_new_reward_model_has_the_body_of_the_chat_model(chat_dir: Path, model: Any) -> None:

@@ -4,11 +4,16 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+)
 
 from hftrain.errors import ConfigError
 from hftrain.models.loading import parameter_count
-from hftrain.models.shapes import OBJECTIVES, head_size, names_of, nearest_shape, parameters_of
+from hftrain.models.shapes import OBJECTIVES, WITHOUT_SCORES, head_size, names_of, nearest_shape, parameters_of
 
 TYPES = [(model_type, objective) for objective, types in OBJECTIVES.items() for model_type in types]
 
@@ -51,8 +56,8 @@ def test_the_formula_counts_what_the_model_has(model_type: str, objective: str) 
         {"num_key_value_heads": 1, "intermediate_size": 100},
         {"model_type": "qwen3", "head_dim": 48, "num_key_value_heads": 1},
         {"model_type": "qwen3", "head_dim": 32, "vocab_size": 4096},
-        {"model_type": "lfm2", "full_attn_idxs": [2], "conv_L_cache": 5},
-        {"model_type": "lfm2", "layer_types": ["full_attention", "conv", "full_attention", "full_attention"]},
+        {"model_type": "lfm2", "full_attn_idxs": [0, 1], "conv_L_cache": 5},
+        {"model_type": "lfm2", "layer_types": ["conv", "conv"]},
     ],
 )
 def test_a_users_own_shape_is_counted_too(own: dict[str, Any]) -> None:
@@ -94,3 +99,8 @@ def test_a_type_or_an_objective_that_no_size_is_known_for_is_refused() -> None:
         names_of("llama", "masked_words")
     with pytest.raises(ConfigError, match="'translate'. One of next_token, masked_words"):
         names_of("llama", "translate")
+
+
+def test_the_types_without_scores_are_those_that_upstream_has_no_such_model_for() -> None:
+    scored = {kind.model_type for kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING}
+    assert {kind for kind, _ in TYPES if kind not in scored} == WITHOUT_SCORES

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from hftrain.errors import ArtifactError
 from hftrain.models.generation import answer_prompts
 from hftrain.models.loading import save_model
 from hftrain.serving.engine import Answer, Candidate, Piece, Question, Refused, Report, UntilStop
@@ -55,6 +56,13 @@ def test_characters_are_sent_when_they_are_whole(tokenizer_dir: Path) -> None:
     assert len(ids) > len([piece for piece in pieces if piece]) == 3
     stream.add(ids[-4])
     assert stream.rest() == "\ufffd"
+
+
+def test_layers_that_have_no_pages_are_refused(tiny_model: Callable[..., Any], tmp_path: Path) -> None:
+    model, tokenizer = tiny_model(model_type="lfm2", full_attn_idxs=[], block_auto_adjust_ff_dim=False)
+    save_model(model, tokenizer, tmp_path / "chat")
+    with pytest.raises(ArtifactError, match=r"a lfm2 model is not served \(Invalid layer type: conv\)"):
+        TorchEngine(tmp_path / "chat")
 
 
 def test_a_served_prompt_has_the_ids_of_training_and_typed_special_tokens_stay_text(tokenizer_dir: Path) -> None:
