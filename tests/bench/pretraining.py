@@ -29,6 +29,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -122,8 +123,10 @@ def plain(folder: Path, out: Path, minutes: float, seed: int, kind: str, width: 
         return trainer
 
     ready = time.monotonic()
-    probes = [timed(lambda: train(2)), timed(lambda: train(12))]
-    seconds_per_step = (probes[1] - probes[0]) / 10
+    probes = [timed(partial(train, steps)) for steps in (2, 2, 12)]  # the first one warms up
+    seconds_per_step = (probes[2] - probes[1]) / 10
+    if seconds_per_step <= 0:
+        raise SystemExit(f"12 steps took {probes[2]:.1f} s and 2 took {probes[1]:.1f}: the machine is too busy. Wait.")
     left = minutes * 60 - (ready - BEGAN) - ENDING_SECONDS
     steps = int(left / seconds_per_step)
     trainer = train(steps)
