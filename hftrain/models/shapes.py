@@ -140,9 +140,17 @@ def settings_for(model_type: str, width: int, layers: int) -> dict[str, Any]:
     if model_type == "qwen3":
         settings["head_dim"] = head_size(width)
     if model_type == "lfm2":
-        settings["full_attn_idxs"] = list(range(1, layers, 2))
+        settings["full_attn_idxs"] = attending_layers(layers)
         settings |= {"block_auto_adjust_ff_dim": False, "rope_parameters": dict(ROTARY)}
     return settings
+
+
+def attending_layers(layers: int) -> list[int]:
+    """Of lfm2's layers, those that attend: every third, from the third on; the last where there are fewer.
+
+    Six of sixteen do in the smallest published one (Liquid AI 2025, arXiv:2511.23404).
+    """
+    return list(range(2, layers, 3)) or [layers - 1]
 
 
 def head_size(width: int) -> int:

@@ -275,7 +275,7 @@ def _shape_rules(model: Mapping[str, Any], corpus: str, *, given_row: bool) -> d
         names.layers: "width / 64, at least 2 (the same)",
         names.heads: "heads of 32, of 64 from a width of 384 on",
         names.mlp: "8/3 of the width in whole 64s (Shazeer 2020, arXiv:2002.05202)",
-        "full_attn_idxs": "every second layer attends, from the second on; the others mix a token with the two "
+        "full_attn_idxs": "every third layer attends, from the third on; the others mix a token with the two "
         "before it (Liquid AI 2025, arXiv:2511.23404)",
         "tie_word_embeddings": "one table for input and output (Press and Wolf 2017, arXiv:1608.05859)",
         "vocab_size": "the tokenizer's" + (f"; the corpus has {corpus}" if corpus else ""),

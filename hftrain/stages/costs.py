@@ -99,14 +99,19 @@ def steps_of(training: Mapping[str, Any], rows: float) -> int:
     return given if given > 0 else math.ceil(float(training.get("num_train_epochs", 3)) * rows / batch_of(training))
 
 
+def around(ran: Ran) -> float:
+    """Seconds of a stage before and after its training."""
+    return ran.seconds - float(ran.manifest["measured"]["train_seconds"])
+
+
 def training_line(ran: Ran, name: str, steps: int, look_every: int | None, of: str, more: float = 0.0) -> Line:
     """Seconds: what stands around the training, its steps, and its looks, of which the probe took two."""
     measured = ran.manifest["measured"]
-    step, around = measured["seconds_per_step"], ran.seconds - measured["train_seconds"]
+    step = measured["seconds_per_step"]
     look = max(0.0, measured["train_seconds"] - STEPS * step) / 2
     looks = 0 if look_every is None else 1 + math.ceil(steps / look_every)
     checkpoints = 2 * (measured["checkpoint_bytes"] or 0)
     counted = (
         f"{steps:,} steps of {step:.3f} s ({of}), {looks} looks of {look:.1f} s, {mebibytes(checkpoints)} MiB meanwhile"
     )
-    return ran.line(name, around + steps * step + looks * look + more, counted)
+    return ran.line(name, around(ran) + steps * step + looks * look + more, counted)

@@ -80,8 +80,9 @@ def plan(flow: FlowConfig, folder: Path) -> list[Line]:
     """Probe every stage of a flow below ``folder``; a line each, in their order."""
     probe = Probe(flow, folder)
     steps: Sequence[Callable[[], Line]] = (
-        probe.collect, probe.curate, probe.train_tokenizer, probe.pretrain, probe.sft, probe.collect_preferences,
-        probe.reward_model, partial(probing_policies.policy, probe), partial(probing_policies.student, probe),
+        probe.collect, probe.curate, probe.train_tokenizer, probe.pretrain, probe.sft,
+        partial(probing_policies.preferences, probe), partial(probing_policies.reward, probe),
+        partial(probing_policies.policy, probe), partial(probing_policies.student, probe),
         probe.export, probe.evaluate_model,
     )  # fmt: skip
     level = log.level

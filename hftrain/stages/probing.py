@@ -7,17 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hftrain.artifacts import stage, write_jsonl
+from hftrain.artifacts import stage
 from hftrain.files import read_json
 from hftrain.stages import (
     collect,
-    collect_preferences,
     curate,
     evaluate_model,
     export,
     ppo,
     pretrain,
-    reward_model,
     sft,
     train_tokenizer,
 )
@@ -27,7 +25,6 @@ from hftrain.stages.flow import FlowConfig
 READING_SECONDS = 5.0
 PAIRS_SHARE = 0.64
 """Of the pairs that a prompt may give, how many it does: answers that tie or are cut give none."""
-PROBED_PROMPTS = 48
 CHARS_PER_TOKEN = 3.3
 """Of the corpus's answers that stand in for the model's: hardly any longer than the model's may be."""
 
@@ -172,39 +169,7 @@ class Probe:
         steps = steps_of(given.training, rows)
         return training_line(ran, "sft", steps, given.look_every_steps, f"{batch_of(given.training)} rows")
 
-    def collect_preferences(self) -> Line:
-        """Ask a few prompts; write pairs of the corpus's own answers for what follows."""
-        given = self.flow.collect_preferences
-        known = Ran(self.at("curate")).summary
-        asked = sum(
-            min(known[f"conversations_{split}"], math.inf if given.prompts is None else given.prompts * share)
-            for split, share in (("train", 1), ("heldout", 0.25))
-        )
-        ranked = self._ranked_file()
-        config = dataclasses.replace(given, rankings=ranked, minimum_margin=0.0, check_against=None)
-        chat, corpus = self.at("sft"), self.at("curate")
-        ran = Ran(
-            collect_preferences.collect_preferences(
-                config, chat=chat, corpus=corpus, out=self.at("collect_preferences")
-            )
-        )
-        per_prompt = 0.0 if given.rankings else self._asking_seconds_per_prompt()
-        seconds = ran.seconds + asked * per_prompt
-        return ran.line("collect_preferences", seconds, f"{asked:,.0f} prompts of {per_prompt:.3f} s")
-
-    def _ranked_file(self) -> Path:
-        """Pairs of an answer of the corpus and another prompt's: what people's rankings look like."""
-        longest = CHARS_PER_TOKEN * self.flow.collect_preferences.new_tokens
-        talks = [(asked, said) for asked, said in self._answered() if len(said) <= longest][:400]
-        rows = [
-            {"prompt": prompt, "chosen": chosen, "rejected": talks[place - 1][1]}
-            for place, (prompt, chosen) in enumerate(talks)
-            if chosen != talks[place - 1][1]
-        ]
-        write_jsonl(self.folder / "ranked.jsonl", rows)
-        return self.folder / "ranked.jsonl"
-
-    def _answered(self) -> Iterator[tuple[str, str]]:
+    def answered(self) -> Iterator[tuple[str, str]]:
         """What the corpus's users say, and what they are answered."""
         from hftrain.corpus.splits import conversations_of
 
@@ -219,22 +184,8 @@ class Probe:
         They are as long as the corpus's where they are trained on, while sampling lasts until a batch's last has ended,
         mostly by the limit: the mean of both.
         """
-        known = [min(limit, len(said) / CHARS_PER_TOKEN) for _, said in self._answered()]
+        known = [min(limit, len(said) / CHARS_PER_TOKEN) for _, said in self.answered()]
         return math.ceil((sum(known) / len(known) + limit) / 2) if known else limit
-
-    def _asking_seconds_per_prompt(self) -> float:
-        import time
-
-        from hftrain.alignment.asking import HELDOUT_PROMPTS_SHARE, ask_model
-
-        given, began = self.flow.collect_preferences, time.monotonic()
-        is_free = given.judge != "openai"  # a plan makes no requests
-        judge, options = (given.judge, given.judge_options) if is_free else ("concise", {})
-        ask_model(
-            self.at("sft"), self.at("curate"), prompts=PROBED_PROMPTS, answers_per_prompt=given.answers_per_prompt,
-            new_tokens=given.new_tokens, temperature=given.temperature, judge=judge, options=options, seed=0,
-        )  # fmt: skip
-        return (time.monotonic() - began) / (PROBED_PROMPTS * (1 + HELDOUT_PROMPTS_SHARE))
 
     def known(self, name: str) -> float:
         """A number of the whole corpus's account; conversations are not cut for a piece."""
@@ -244,16 +195,6 @@ class Probe:
         """How many training pairs the run will have."""
         asked, known = self.flow.collect_preferences, self.known("conversations_train")
         return min(known, asked.prompts or known) * asked.pairs_per_prompt * PAIRS_SHARE
-
-    def reward_model(self) -> Line:
-        """A few steps, and the scores before and after them."""
-        given = self.flow.reward_model
-        config = dataclasses.replace(given, training=few_steps(given.training), max_dropped_share=0.99)
-        ran = Ran(reward_model.reward_model(config, chat=self.at("sft"), preferences=self.at("collect_preferences"),
-                                            out=self.at("reward_model")))  # fmt: skip
-        pairs = self.expected_pairs()
-        steps = steps_of(given.training, pairs)
-        return training_line(ran, "reward_model", steps, None, f"{batch_of(given.training)} of {pairs:,.0f} pairs")
 
     def ppo(self) -> Line:
         """Two updates of a whole batch, and some held-out answers."""

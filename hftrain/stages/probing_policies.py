@@ -1,16 +1,101 @@
-"""What the policy of a flow and its student will take, by the stage that the flow names, run on a piece of its work."""
+"""What preferences, a reward model, the policy that a flow names and its student will take, run on a piece of it."""
 
 import dataclasses
+import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from hftrain.stages import best_of_n, distill, dpo, grpo, kto, rloo
-from hftrain.stages.costs import LOGGED, STEPS, Line, Ran, batch_of, few_steps, steps_of, training_line
-from hftrain.stages.probing import Probe
+from hftrain.artifacts import write_jsonl
+from hftrain.stages import best_of_n, collect_preferences, distill, dpo, grpo, kto, reward_model, rloo
+from hftrain.stages.costs import (
+    ARTIFACTS,
+    LOGGED,
+    STEPS,
+    Line,
+    Ran,
+    around,
+    batch_of,
+    few_steps,
+    steps_of,
+    training_line,
+)
+from hftrain.stages.probing import CHARS_PER_TOKEN, Probe
 
 PAIRS: dict[str, tuple[Callable[..., Any], int]] = {"dpo": (dpo.dpo, 1), "kto": (kto.kto, 2)}
 """The stages that learn from pairs, and the rows that they make of one."""
 GROUPS: dict[str, Callable[..., Any]] = {"grpo": grpo.grpo, "rloo": rloo.rloo}
+PROBED_PROMPTS = 48
+MOST_RANKED = 400
+"""Pairs of the corpus's own answers that a reward model is probed with."""
+
+
+def preferences(probe: Probe) -> Line:
+    """Ask a few prompts; write pairs of the corpus's own answers for what follows."""
+    given = probe.flow.collect_preferences
+    known = Ran(probe.at("curate")).summary
+    asked = sum(
+        min(known[f"conversations_{split}"], math.inf if given.prompts is None else given.prompts * share)
+        for split, share in (("train", 1), ("heldout", 0.25))
+    )
+    ran = Ran(_ranked(probe, MOST_RANKED, probe.at("collect_preferences")))
+    per_prompt = 0.0 if given.rankings else _asking_seconds_per_prompt(probe)
+    seconds = ran.seconds + asked * per_prompt
+    return ran.line("collect_preferences", seconds, f"{asked:,.0f} prompts of {per_prompt:.3f} s")
+
+
+def reward(probe: Probe) -> Line:
+    """A few steps on many pairs and on a quarter of them, for what is scored and compared with each pair."""
+    from hftrain.alignment.asking import HELDOUT_PROMPTS_SHARE
+
+    given = probe.flow.reward_model
+    config = dataclasses.replace(given, training=few_steps(given.training), max_dropped_share=0.99)
+    few = _ranked(probe, MOST_RANKED // 4, probe.folder / "few_preferences")
+    many, made = probe.at("collect_preferences"), ARTIFACTS["reward_model"]
+    cold, small, ran = (  # the first loads the libraries
+        Ran(reward_model.reward_model(config, chat=probe.at("sft"), preferences=pairs, out=probe.folder / name))
+        for pairs, name in ((few, "cold_reward"), (few, "few_reward"), (many, made))
+    )
+    expected = probe.expected_pairs()
+    slope = max(0.0, (around(ran) - around(small)) / max(1, _pairs_of(ran) - _pairs_of(small)))
+    more = slope * (expected * (1 + HELDOUT_PROMPTS_SHARE) - _pairs_of(ran)) + max(0.0, around(cold) - around(small))
+    of = f"{batch_of(given.training)} of {expected:,.0f} pairs"
+    return training_line(ran, "reward_model", steps_of(given.training, expected), None, of, more)
+
+
+def _ranked(probe: Probe, most: int, out: Path) -> Path:
+    """Pairs of an answer of the corpus and another prompt's, at most so many: what people's rankings look like."""
+    given = probe.flow.collect_preferences
+    longest = CHARS_PER_TOKEN * given.new_tokens
+    talks = [(asked, said) for asked, said in probe.answered() if len(said) <= longest][:most]
+    rows = [
+        {"prompt": prompt, "chosen": chosen, "rejected": talks[place - 1][1]}
+        for place, (prompt, chosen) in enumerate(talks)
+        if chosen != talks[place - 1][1]
+    ]
+    ranked = probe.folder / f"{out.name}.jsonl"
+    write_jsonl(ranked, rows)
+    config = dataclasses.replace(given, rankings=ranked, minimum_margin=0.0, check_against=None)
+    return collect_preferences.collect_preferences(config, chat=probe.at("sft"), corpus=probe.at("curate"), out=out)
+
+
+def _asking_seconds_per_prompt(probe: Probe) -> float:
+    import time
+
+    from hftrain.alignment.asking import HELDOUT_PROMPTS_SHARE, ask_model
+
+    given, began = probe.flow.collect_preferences, time.monotonic()
+    is_free = given.judge != "openai"  # a plan makes no requests
+    judge, options = (given.judge, given.judge_options) if is_free else ("concise", {})
+    ask_model(
+        probe.at("sft"), probe.at("curate"), prompts=PROBED_PROMPTS, answers_per_prompt=given.answers_per_prompt,
+        new_tokens=given.new_tokens, temperature=given.temperature, judge=judge, options=options, seed=0,
+    )  # fmt: skip
+    return (time.monotonic() - began) / (PROBED_PROMPTS * (1 + HELDOUT_PROMPTS_SHARE))
+
+
+def _pairs_of(ran: Ran) -> int:
+    return int(ran.summary["train_pairs"] + ran.summary["heldout_pairs"])
 
 
 def policy(probe: Probe) -> Line:

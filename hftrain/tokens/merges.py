@@ -18,6 +18,10 @@ Places = NDArray[numpy.int64]
 
 FEW = 64
 """Up to so many places, a loop is faster than arrays."""
+FLOOR_SHARE = 1 / 4
+"""Of the commonest pair's count: rarer pairs are not looked at before that one and its like are used up."""
+SIEVE = 2**16
+"""Numbers that pairs are thrown into, to find most of the rare ones without sorting."""
 LOW = (1 << 64) - 1
 MERGED = -2
 """The symbol at a place whose letters went to the place before."""
@@ -46,11 +50,14 @@ def learn_merges(
 
 
 class _Learner:
-    """Words as linked symbols, and of each pair of neighbours how often and where it occurs.
+    """Words as linked symbols, and where pairs of neighbours occur.
 
     ``symbol``, ``after``, ``before`` and ``weight`` have one entry a place, the letters of all words in a row; the
-    first place of a token stands for it. A pair is one number, the left id above the right one's 32 bits; an entry of
-    the heap is another, minus the pair's count above the pair's 64.
+    first place of a token stands for it. A pair is one number, the left id above the right one's 32 bits.
+
+    A pair that is there becomes rarer only, as its neighbours go into other tokens. So a count is never kept up to
+    date: an entry of the heap, minus a count above the pair's 64 bits, says how common the pair was, and it is counted
+    again when its turn comes. Pairs rarer than ``floor`` are not known at all until the others are used up.
     """
 
     def __init__(self, word_counts: Mapping[str, int], alphabet: Sequence[str]) -> None:
@@ -72,114 +79,132 @@ class _Learner:
         self.after[ends - 1] = self.before[ends[:-1]] = -1
         arrays: tuple[Any, ...] = (self.symbol, self.after, self.before, self.weight)
         self._scalars = tuple(memoryview(array) for array in arrays)  # one element is read twice as fast
-        self.count: dict[int, int] = {}
-        self.few: dict[int, list[int]] = {}
-        self.many: dict[int, list[Places]] = {}
+        self.places: dict[int, list[int] | Places] = {}
         self.heap: list[int] = []
-        pairs = numpy.flatnonzero(self.after >= 0)
-        for pair, count, where in _grouped(
-            self.symbol[pairs] << 32 | self.symbol[self.after[pairs]], self.weight[pairs], pairs
-        ):
-            self._add(pair, count, where)
+        self.floor = int(counts.sum()) + 1
+        """Every pair as common as this is in the heap."""
 
     def merge_next(self) -> bool:
         """Join the commonest pair everywhere; False where no pair is left."""
-        while self.heap:
-            entry = heapq.heappop(self.heap)
-            pair = entry & LOW
-            count = self.count.get(pair, 0)
-            if count == -(entry >> 64):
-                break
-            if count > 0:  # it became rarer since it was put here
-                heapq.heappush(self.heap, -count << 64 | pair)
-        else:
+        while True:
+            while self.heap:
+                entry = heapq.heappop(self.heap)
+                pair, said = entry & LOW, -(entry >> 64)
+                left, right = pair >> 32, pair & 0xFFFFFFFF
+                places, count = self._places_now(pair, left, right)
+                if count == said:
+                    self._merge(left, right, places)
+                    return True
+                if count >= self.floor:
+                    self._remember(pair, count, places)
+            if self.floor <= 1 or not self._find_more():
+                return False
+
+    def _places_now(self, pair: int, left: int, right: int) -> tuple[list[int] | Places, int]:
+        """Of the places that the pair had, those where it still stands, and how often it occurs."""
+        places = self.places.pop(pair)
+        if isinstance(places, list) or len(places) <= FEW:
+            symbol, after, _, weight = self._scalars
+            few = [
+                place
+                for place in (places if isinstance(places, list) else places.tolist())
+                if symbol[place] == left and (second := after[place]) >= 0 and symbol[second] == right
+            ]
+            return few, sum([weight[place] for place in few])
+        seconds = self.after[places]
+        places = places[(self.symbol[places] == left) & (seconds >= 0) & (self.symbol[seconds] == right)]
+        return places if len(places) > FEW else places.tolist(), int(self.weight[places].sum())
+
+    def _remember(self, pair: int, count: int, places: list[int] | Places) -> None:
+        self.places[pair] = places
+        heapq.heappush(self.heap, -count << 64 | pair)
+
+    def _find_more(self) -> bool:
+        """Lower the floor and count again what stands beside each other; False where nothing does."""
+        places = numpy.flatnonzero((self.symbol != MERGED) & (self.after >= 0))
+        if not len(places):
             return False
-        left, right = pair >> 32, pair & 0xFFFFFFFF
+        pairs, weights = self.symbol[places] << 32 | self.symbol[self.after[places]], self.weight[places]
+        sieve = (pairs ^ pairs >> 25) % SIEVE
+        at_most = numpy.bincount(sieve, weights, SIEVE)
+        self.floor = max(1, int(min(self.floor - 1, at_most.max()) * FLOOR_SHARE))
+        left = at_most[sieve] >= self.floor
+        self._add(pairs[left], weights[left], places[left])
+        return True
+
+    def _add(self, pairs: Places, weights: Places, places: Places) -> None:
+        """Take up what is common enough."""
+        for pair, count, where in _grouped(pairs, weights, places, self.floor):
+            self._remember(pair, count, where)
+
+    def _merge(self, left: int, right: int, places: list[int] | Places) -> None:
         token = self.tokens[left] + self.tokens[right]
         new = self.ids.setdefault(token, len(self.tokens))
-        if new == len(self.tokens):
+        is_new = new == len(self.tokens)
+        if is_new:
             self.tokens.append(token)
         self.merges.append((self.tokens[left], self.tokens[right]))
-        few, many = self.few.pop(pair, []), self.many.pop(pair, [])
-        del self.count[pair]
-        if many or len(few) > FEW:
-            self._merge_many(left, right, new, numpy.concatenate([*many, numpy.array(few, dtype=numpy.int64)]))
+        if isinstance(places, list):
+            self._merge_few(left, right, new, places)
         else:
-            self._merge_few(left, right, new, sorted(few) if left == right else few)
-        return True
+            self._merge_many(left, right, new, places)
+        if not is_new:  # pairs with a token that other merges made before can become more common: count all again
+            self.places, self.heap = {}, []
+            self.floor *= 4
 
     def _merge_few(self, left: int, right: int, new: int, places: list[int]) -> None:
         symbol, after, before, weight = self._scalars
-        changed: dict[int, int] = {}
+        if left == right:
+            places = _without_overlaps(numpy.array(sorted(places)), self.after).tolist()
         for place in places:
-            if symbol[place] != left or (second := after[place]) < 0 or symbol[second] != right:
-                continue
-            count, previous, following = weight[place], before[place], after[second]
-            if previous >= 0:
-                other = symbol[previous] << 32
-                changed[other | left] = changed.get(other | left, 0) - count
-                changed[other | new] = changed.get(other | new, 0) + count
-                self.few.setdefault(other | new, []).append(previous)
-            if following >= 0:
-                other = symbol[following]
-                changed[right << 32 | other] = changed.get(right << 32 | other, 0) - count
-                changed[new << 32 | other] = changed.get(new << 32 | other, 0) + count
-                self.few.setdefault(new << 32 | other, []).append(place)
-                before[following] = place
+            second = after[place]
+            following = after[second]
             symbol[place], symbol[second], after[place] = new, MERGED, following
-        for pair, change in changed.items():
-            if change > 0 or pair in self.count:
-                self.count[pair] = self.count.get(pair, 0) + change
-            if change > 0:
-                heapq.heappush(self.heap, -self.count[pair] << 64 | pair)
+            if following >= 0:
+                before[following] = place
+        made: dict[int, list[int]] = {}
+        for place in places:
+            previous, following = before[place], after[place]
+            if previous >= 0:
+                made.setdefault(symbol[previous] << 32 | new, []).append(previous)
+            if following >= 0 and (other := symbol[following]) != new:
+                made.setdefault(new << 32 | other, []).append(place)
+        for pair, where in made.items():
+            count = sum([weight[place] for place in where])
+            if count >= self.floor:
+                self._remember(pair, count, where)
 
     def _merge_many(self, left: int, right: int, new: int, places: Places) -> None:
         symbol, after, before = self.symbol, self.after, self.before
-        seconds = after[places]
-        places = places[(symbol[places] == left) & (seconds >= 0) & (symbol[seconds] == right)]
         if left == right:
             places = _without_overlaps(numpy.sort(places), after)
         seconds = after[places]
-        following, previous, weight = after[seconds], before[places], self.weight[places]
+        following = after[seconds]
+        symbol[places], symbol[seconds], after[places] = new, MERGED, following
         has_following = following >= 0
-        following_places, following = places[has_following], following[has_following]
-        old = symbol[following]
-        symbol[places], symbol[seconds], after[places] = new, MERGED, after[seconds]
-        before[following] = following_places
-        # A neighbour that was merged too counts the pair between them, as what follows it.
-        has_previous = (previous >= 0) & (symbol[previous] != MERGED)
+        before[following[has_following]] = places[has_following]
+        previous, other = before[places], symbol[following]
+        has_following &= other != new  # which that one has before it
+        has_previous = previous >= 0
         previous = previous[has_previous]
-        neighbours = numpy.concatenate([symbol[following] << 2 | (symbol[following] != old), symbol[previous] << 2 | 2])
-        weights = numpy.concatenate([weight[has_following], weight[has_previous]])
-        for code, count, where in _grouped(neighbours, weights, numpy.concatenate([following_places, previous])):
-            other = code >> 2
-            if code & 2:
-                gone, made = other << 32 | left, other << 32 | new
-            else:
-                gone, made = right << 32 | (left if code & 1 else other), new << 32 | other
-            if gone in self.count:
-                self.count[gone] -= count
-            self._add(made, count, where)
-
-    def _add(self, pair: int, count: int, where: Places) -> None:
-        self.count[pair] = count = self.count.get(pair, 0) + count
-        if len(where) <= FEW:
-            self.few.setdefault(pair, []).extend(where.tolist())
-        else:
-            self.many.setdefault(pair, []).append(where)
-        heapq.heappush(self.heap, -count << 64 | pair)
+        self._add(
+            numpy.concatenate([symbol[previous] << 32 | new, new << 32 | other[has_following]]),
+            numpy.concatenate([self.weight[previous], self.weight[places[has_following]]]),
+            numpy.concatenate([previous, places[has_following]]),
+        )
 
 
-def _grouped(keys: Places, weights: Places, places: Places) -> Iterator[tuple[int, int, Places]]:
-    """Each different key, the sum of its weights, and its places."""
+def _grouped(keys: Places, weights: Places, places: Places, floor: int) -> Iterator[tuple[int, int, Places]]:
+    """Each different key whose weights sum to ``floor`` or more, their sum, and its places."""
     if not len(keys):
         return
     order = numpy.argsort(keys, kind="stable")
     keys, places = keys[order], places[order]
     first = numpy.concatenate([[0], numpy.flatnonzero(keys[1:] != keys[:-1]) + 1])
-    sums = numpy.add.reduceat(weights[order], first).tolist()
-    bounds = [*first.tolist(), len(keys)]
-    for key, total, begin, end in zip(keys[first].tolist(), sums, bounds, bounds[1:], strict=False):
+    sums, ends = numpy.add.reduceat(weights[order], first), numpy.append(first[1:], len(keys))
+    common = numpy.flatnonzero(sums >= floor)
+    columns = (each[common].tolist() for each in (keys[first], sums, first, ends))
+    for key, total, begin, end in zip(*columns, strict=True):
         yield key, total, places[begin:end]
 
 

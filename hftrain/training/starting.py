@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainingArguments
 
 from hftrain.artifacts import read_json, write_json
@@ -71,6 +72,8 @@ def start(config: Any, corpus: Path, tokenizer: Path, out: Path, *, began: float
         row_tokens = told["row_tokens"]
         new = new_masked_lm if masked else new_causal_lm
         model = new(told["model"], vocabulary, context_tokens=row_tokens)
+        if not masked:
+            _begin_even(model)
     training = told["training"]
     if config.max_minutes is not None:  # the clock decides: hftrain.training.time_budget
         training = {**training, "max_steps": WITHOUT_END_STEPS, "lr_scheduler_type": "constant"}
@@ -98,6 +101,16 @@ def start(config: Any, corpus: Path, tokenizer: Path, out: Path, *, began: float
         warmup_steps=int(config.training.get("warmup_steps", WARMUP_STEPS)),
         last_rate_share=float(kwargs.get("min_lr_ratio", 0.0)),
     )
+
+
+def _begin_even(model: PreTrainedModel) -> None:
+    """Let an output table of its own begin at zero: every token is as likely at first.
+
+    Source: Yang et al. 2022, arXiv:2203.03466, appendix D.2. A table that is the input's too stays as it is.
+    """
+    output = model.get_output_embeddings()
+    if output is not None and output.weight is not model.get_input_embeddings().weight:
+        torch.nn.init.zeros_(output.weight)
 
 
 def derived_for(config: Any, *, vocab_size: int, train_bytes: int, bytes_per_token: float | None) -> Derived:

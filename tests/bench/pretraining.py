@@ -7,7 +7,8 @@ The same training documents, the same two cores, one contender after the other. 
 to the saved model: imports, tokenizer, packing, training. Scored is each saved model, by one function, on held-out
 documents that none has seen: ``kids.parquet`` and ``stories.jsonl.gz``, curated, split by hash.
 
-hftrain   ``train_tokenizer`` and ``pretrain`` with a size, a type of model and ``max_minutes``, all else as derived.
+hftrain   ``train_tokenizer`` and ``pretrain`` with a size, a type of model, an output table of its own and
+          ``max_minutes``, all else as derived.
 trainer   what run_clm.py does: the same tokenizer size, blocks joined and cut, Trainer, AdamW, cosine; the best of
           three learning rates and three model sizes, which it is given beforehand and which cost it nothing: each of
           the nine runs for the first of the search's minutes, each size's best rate again for the second.
@@ -58,7 +59,7 @@ def corpus(out: Path) -> Path:
     return curate(load_section(CurateConfig, "curate", None, []), raw=raw, out=out / "corpus")
 
 
-def hftrain(folder: Path, out: Path, minutes: float, seed: int, size: str, model_type: str) -> None:
+def hftrain(folder: Path, out: Path, minutes: float, seed: int, size: str, model_type: str, tied: bool) -> None:
     """The product, as its recipes call it; what it needs to start and for its tokenizer comes off the budget."""
     from hftrain.config import load_section
     from hftrain.stages.pretrain import PretrainConfig, pretrain
@@ -69,7 +70,7 @@ def hftrain(folder: Path, out: Path, minutes: float, seed: int, size: str, model
     left = minutes - (time.monotonic() - BEGAN) / 60
     given = {"size": size, "max_minutes": round(left, 3), "seed": seed, "row_tokens": ROW_TOKENS}
     settings = [f"pretrain.{name}={value}" for name, value in given.items()]
-    settings.append(f"pretrain.model.model_type={model_type}")
+    settings += [f"pretrain.model.model_type={model_type}", f"pretrain.model.tie_word_embeddings={str(tied).lower()}"]
     pretrain(
         load_section(PretrainConfig, "pretrain", None, settings), corpus=folder, tokenizer=tokenizer, out=out / "base"
     )
@@ -219,7 +220,7 @@ def main(how: argparse.Namespace) -> None:
     with ThreadPoolExecutor(2 if how.by == "processor" else 1) as lanes:
         best = best_plain(how, lanes)
         settings: dict[str, dict[str, Any]] = {
-            "hftrain": {"size": how.size, "model_type": how.model_type},
+            "hftrain": {"size": how.size, "model_type": how.model_type, "tied": how.tied},
             "trainer": best,
             "nanogpt": {"width": 384, "layers": 6, "rate": 1e-3},
         }
@@ -246,6 +247,7 @@ if __name__ == "__main__":
     parser.add_argument("--longer", type=float, default=3, help="the plain recipe once with so many times the minutes")
     parser.add_argument("--size", default="mini")
     parser.add_argument("--model-type", default="lfm2", help="hftrain's; the plain recipe has a llama")
+    parser.add_argument("--tied", action="store_true", help="one table for input and output, as the size derives it")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-pretraining"))
     parser.add_argument("--by", choices=("clock", "processor"), default="clock")
     parser.add_argument("--run", help=argparse.SUPPRESS)

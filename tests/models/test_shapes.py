@@ -13,7 +13,15 @@ from transformers import (
 
 from hftrain.errors import ConfigError
 from hftrain.models.loading import parameter_count
-from hftrain.models.shapes import OBJECTIVES, WITHOUT_SCORES, head_size, names_of, nearest_shape, parameters_of
+from hftrain.models.shapes import (
+    OBJECTIVES,
+    WITHOUT_SCORES,
+    attending_layers,
+    head_size,
+    names_of,
+    nearest_shape,
+    parameters_of,
+)
 
 TYPES = [(model_type, objective) for objective, types in OBJECTIVES.items() for model_type in types]
 
@@ -104,3 +112,7 @@ def test_a_type_or_an_objective_that_no_size_is_known_for_is_refused() -> None:
 def test_the_types_without_scores_are_those_that_upstream_has_no_such_model_for() -> None:
     scored = {kind.model_type for kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING}
     assert {kind for kind, _ in TYPES if kind not in scored} == WITHOUT_SCORES
+
+
+def test_every_third_layer_of_lfm2_attends_and_at_least_one() -> None:
+    assert {layers: attending_layers(layers) for layers in (1, 2, 4, 6)} == {1: [0], 2: [1], 4: [2], 6: [2, 5]}

@@ -29,9 +29,9 @@ def test_a_few_steps_keep_what_a_step_costs_and_end_early() -> None:
 def test_a_policys_answers_cost_what_lies_between_the_corpuss_and_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     probe = Probe(FlowConfig(), Path())
 
-    monkeypatch.setattr(probe, "_answered", lambda: iter([("", "x" * 33), ("", "x" * 330)]))
+    monkeypatch.setattr(probe, "answered", lambda: iter([("", "x" * 33), ("", "x" * 330)]))
     assert probe.answer_tokens(32) == 27  # of 10 and 32, 21; of 21 and 32, 26.5
-    monkeypatch.setattr(probe, "_answered", lambda: iter([]))
+    monkeypatch.setattr(probe, "answered", lambda: iter([]))
     assert probe.answer_tokens(32) == 32
 
 

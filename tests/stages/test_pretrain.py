@@ -43,6 +43,17 @@ def test_six_steps_lower_the_held_out_bits_per_byte(base: Path) -> None:
     assert summary["unigram_bits_per_byte"] < summary["uniform_bits_per_byte"]
 
 
+def test_an_output_table_of_its_own_begins_with_every_token_as_likely(
+    corpus_dir: Path, tokenizer_dir: Path, tmp_path: Path
+) -> None:
+    own = config(model=MODEL | {"tie_word_embeddings": False})
+    summary = read_json(
+        pretrain(own, corpus=corpus_dir, tokenizer=tokenizer_dir, out=tmp_path / "base") / "summary.json"
+    )
+    assert summary["heldout_bits_per_byte_before"] == pytest.approx(summary["uniform_bits_per_byte"], rel=1e-5)
+    assert summary["heldout_bits_per_byte_after"] < summary["heldout_bits_per_byte_before"]
+
+
 def test_the_model_loads_with_plain_transformers_and_its_weights_moved(base: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(base)
     torch.manual_seed(0)
