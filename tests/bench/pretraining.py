@@ -7,8 +7,7 @@ The same training documents, the same two cores, one contender after the other. 
 to the saved model: imports, tokenizer, packing, training. Scored is each saved model, by one function, on held-out
 documents that none has seen: ``kids.parquet`` and ``stories.jsonl.gz``, curated, split by hash.
 
-hftrain   ``train_tokenizer`` and ``pretrain`` with a size, a type of model, an output table of its own and
-          ``max_minutes``, all else as derived.
+hftrain   ``train_tokenizer`` and ``pretrain`` with a size, a type of model and ``max_minutes``, all else as derived.
 trainer   what run_clm.py does: the same tokenizer size, blocks joined and cut, Trainer, AdamW, cosine; the best of
           three learning rates and three model sizes, which it is given beforehand and which cost it nothing: each of
           the nine runs for the first of the search's minutes, each size's best rate again for the second.
@@ -247,7 +246,7 @@ if __name__ == "__main__":
     parser.add_argument("--longer", type=float, default=3, help="the plain recipe once with so many times the minutes")
     parser.add_argument("--size", default="mini")
     parser.add_argument("--model-type", default="lfm2", help="hftrain's; the plain recipe has a llama")
-    parser.add_argument("--tied", action="store_true", help="one table for input and output, as the size derives it")
+    parser.add_argument("--untied", dest="tied", action="store_false", help="hftrain's output has a table of its own")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-pretraining"))
     parser.add_argument("--by", choices=("clock", "processor"), default="clock")
     parser.add_argument("--run", help=argparse.SUPPRESS)
