@@ -32,11 +32,13 @@ MOST_RANKED = 400
 
 def preferences(probe: Probe) -> Line:
     """Ask a few prompts; write pairs of the corpus's own answers for what follows."""
+    from hftrain.alignment.asking import HELDOUT_PROMPTS_SHARE
+
     given = probe.flow.collect_preferences
     known = Ran(probe.at("curate")).summary
     asked = sum(
         min(known[f"conversations_{split}"], math.inf if given.prompts is None else given.prompts * share)
-        for split, share in (("train", 1), ("heldout", 0.25))
+        for split, share in (("train", 1), ("heldout", HELDOUT_PROMPTS_SHARE))
     )
     ran = Ran(_ranked(probe, MOST_RANKED, probe.at("collect_preferences")))
     per_prompt = 0.0 if given.rankings else _asking_seconds_per_prompt(probe)

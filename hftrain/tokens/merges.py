@@ -144,18 +144,18 @@ class _Learner:
         if is_new:
             self.tokens.append(token)
         self.merges.append((self.tokens[left], self.tokens[right]))
+        if left == right:
+            places = _without_overlaps(numpy.array(sorted(places)), self.after)
         if isinstance(places, list):
-            self._merge_few(left, right, new, places)
+            self._merge_few(new, places)
         else:
-            self._merge_many(left, right, new, places)
+            self._merge_many(new, places)
         if not is_new:  # pairs with a token that other merges made before can become more common: count all again
             self.places, self.heap = {}, []
-            self.floor *= 4
+            self.floor = round(self.floor / FLOOR_SHARE)
 
-    def _merge_few(self, left: int, right: int, new: int, places: list[int]) -> None:
+    def _merge_few(self, new: int, places: list[int]) -> None:
         symbol, after, before, weight = self._scalars
-        if left == right:
-            places = _without_overlaps(numpy.array(sorted(places)), self.after).tolist()
         for place in places:
             second = after[place]
             following = after[second]
@@ -174,10 +174,8 @@ class _Learner:
             if count >= self.floor:
                 self._remember(pair, count, where)
 
-    def _merge_many(self, left: int, right: int, new: int, places: Places) -> None:
+    def _merge_many(self, new: int, places: Places) -> None:
         symbol, after, before = self.symbol, self.after, self.before
-        if left == right:
-            places = _without_overlaps(numpy.sort(places), after)
         seconds = after[places]
         following = after[seconds]
         symbol[places], symbol[seconds], after[places] = new, MERGED, following
