@@ -2,6 +2,7 @@
 
     python tests/bench/pretraining.py [--minutes 10] [--seeds 3] [--search-minutes 1 4] [--longer 3] [--out DIR]
     python tests/bench/pretraining.py --by processor --minutes 20 --search-minutes 2 8
+    python tests/bench/pretraining.py --size 1.3M --best 1M 2e-3 --longer 0
 
 The same training documents, the same two cores, one contender after the other. Counted is the process from its start
 to the saved model: imports, tokenizer, packing, training. Scored is each saved model, by one function, on held-out
@@ -10,7 +11,8 @@ documents that none has seen: ``kids.parquet`` and ``stories.jsonl.gz``, curated
 hftrain   ``train_tokenizer`` and ``pretrain`` with a size, a type of model and ``max_minutes``, all else as derived.
 trainer   what run_clm.py does: the same tokenizer size, blocks joined and cut, Trainer, AdamW, cosine; the best of
           three learning rates and three model sizes, which it is given beforehand and which cost it nothing: each of
-          the nine runs for the first of the search's minutes, each size's best rate again for the second.
+          the nine runs for the first of the search's minutes, each size's best rate again for the second. ``--best``
+          names what a search has found, and none is made.
 nanogpt   GPT-2's architecture with the settings of nanoGPT's train_shakespeare_char.py: 6 layers of 384, dropout 0.2,
           AdamW 1e-3 with beta2 0.99, cosine to a tenth, 100 steps of warm-up, batches of 64 rows.
 
@@ -195,21 +197,26 @@ def scored(folder: Path, base: Path) -> tuple[float, int]:
 
 def best_plain(how: argparse.Namespace, lanes: ThreadPoolExecutor) -> dict[str, Any]:
     """The settings of the plain recipe that score best: of nine for the rate of each size, of three for the size."""
+    if how.best:
+        return plain_settings(how.best[0], float(how.best[1]))
 
     def tried(turn: int, choices: list[tuple[str, float]]) -> dict[tuple[str, float], float]:
         def score(choice: tuple[str, float]) -> float:
-            (width, layers), rate = SHAPES[choice[0]], choice[1]
-            place = f"search-{turn}-{choice[0].replace('.', '_')}-{rate * 1000:g}e-3"
-            given = {"width": width, "layers": layers, "rate": rate}
-            return contender("trainer", how.search_minutes[turn], place, 0, how, **given)
+            place = f"search-{turn}-{choice[0].replace('.', '_')}-{choice[1] * 1000:g}e-3"
+            return contender("trainer", how.search_minutes[turn], place, 0, how, **plain_settings(*choice))
 
         return dict(zip(choices, lanes.map(score, choices), strict=True))
 
     first = tried(0, [(name, rate) for name in SHAPES for rate in LEARNING_RATES])
     rates = {name: min(LEARNING_RATES, key=lambda rate: first[name, rate]) for name in SHAPES}
     second = tried(1, list(rates.items()))
-    name, rate = min(second, key=lambda choice: second[choice])
-    return {"width": SHAPES[name][0], "layers": SHAPES[name][1], "rate": rate}
+    return plain_settings(*min(second, key=lambda choice: second[choice]))
+
+
+def plain_settings(size: str, rate: float) -> dict[str, Any]:
+    """One of the plain recipe's shapes at a learning rate."""
+    width, layers = SHAPES[size]
+    return {"width": width, "layers": layers, "rate": rate}
 
 
 def main(how: argparse.Namespace) -> None:
@@ -242,6 +249,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--search-minutes", type=float, nargs=2, default=[1, 4])
+    parser.add_argument("--best", nargs=2, metavar=("SIZE", "RATE"), help=f"of {', '.join(SHAPES)}: no search is made")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--longer", type=float, default=3, help="the plain recipe once with so many times the minutes")
     parser.add_argument("--size", default="mini")
