@@ -19,19 +19,19 @@ nanogpt   GPT-2's architecture with the settings of nanoGPT's train_shakespeare_
 ``--by processor`` is for a machine that has other work: every contender has one thread, two run at a time, and minutes
 are those of its own processor time, so twenty of them are what two quiet cores do in ten.
 
-trainer and nanogpt get as many steps as fit: their own speed is timed before, at no cost to them. What is finished
-stays in DIR: a cut benchmark goes on where it was.
+trainer and nanogpt take steps until their minutes are over, and their cosine ends then: it goes by the clock, so that
+neither is cut short nor given more. What is finished stays in DIR: a cut benchmark goes on where it was.
 """
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -46,7 +46,13 @@ TRAINER_ROWS = 16
 NANOGPT_ROWS = 64
 ONE_AT_A_TIME = threading.Lock()
 ENDING_SECONDS = 2.0
-"""For saving, in the planned contenders; hftrain plans its own end."""
+"""For saving, in the plain contenders; hftrain plans its own end."""
+WARMUP_SHARE = 0.05
+"""Of the time: trainer's."""
+WARMUP_STEPS = 100
+"""nanogpt's."""
+MOST_STEPS = 10**7
+"""More than any has time for."""
 
 
 def corpus(out: Path) -> Path:
@@ -82,7 +88,15 @@ def plain(folder: Path, out: Path, minutes: float, seed: int, kind: str, width: 
     import torch
     from datasets import Dataset
     from tokenizers import ByteLevelBPETokenizer
-    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast, Trainer, TrainingArguments
+    from torch.optim.lr_scheduler import LambdaLR
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        PreTrainedTokenizerFast,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
 
     from hftrain.corpus.splits import texts_of
 
@@ -105,43 +119,35 @@ def plain(folder: Path, out: Path, minutes: float, seed: int, kind: str, width: 
               "max_position_embeddings": ROW_TOKENS, "tie_word_embeddings": True}
     )  # fmt: skip
     batch = NANOGPT_ROWS if is_gpt else TRAINER_ROWS
-    schedule = (
-        {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr_rate": 0.1}, "warmup_steps": 100,
-         "adam_beta2": 0.99}
-        if is_gpt
-        else {"lr_scheduler_type": "cosine", "warmup_steps": 0.05, "adam_beta2": 0.95}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2" if is_gpt else "llama", **common, **shape))
+    args = TrainingArguments(
+        output_dir=str(out / "scratch"), max_steps=MOST_STEPS, per_device_train_batch_size=batch, learning_rate=rate,
+        adam_beta2=0.99 if is_gpt else 0.95, weight_decay=0.1, report_to="none", save_strategy="no", use_cpu=True,
+        seed=seed, disable_tqdm=True, logging_steps=1000,
     )  # fmt: skip
+    began, end = time.monotonic(), BEGAN + minutes * 60 - ENDING_SECONDS
 
-    def train(steps: int) -> Any:
-        torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2" if is_gpt else "llama", **common, **shape))
-        args = TrainingArguments(
-            output_dir=str(out / "scratch"), max_steps=steps, per_device_train_batch_size=batch, learning_rate=rate,
-            weight_decay=0.1, report_to="none", save_strategy="no", use_cpu=True, seed=seed, disable_tqdm=True,
-            logging_steps=1000, **schedule,
-        )  # fmt: skip
-        trainer = Trainer(model, args, train_dataset=rows)
-        trainer.train()
-        return trainer
+    def share(step: int) -> float:
+        """Of the highest learning rate: warm-up, then cosine, both by the time that has gone."""
+        gone = min(1.0, (time.monotonic() - began) / (end - began))
+        warmup = step / WARMUP_STEPS if is_gpt else gone / WARMUP_SHARE
+        cosine = 0.5 + 0.5 * math.cos(math.pi * gone)
+        return min(1.0, warmup, 0.1 + 0.9 * cosine if is_gpt else cosine)
 
-    ready = time.monotonic()
-    probes = [timed(partial(train, steps)) for steps in (2, 2, 12)]  # the first one warms up
-    seconds_per_step = (probes[2] - probes[1]) / 10
-    if seconds_per_step <= 0:
-        raise SystemExit(f"12 steps took {probes[2]:.1f} s and 2 took {probes[1]:.1f}: the machine is too busy. Wait.")
-    left = minutes * 60 - (ready - BEGAN) - ENDING_SECONDS
-    steps = int(left / seconds_per_step)
-    trainer = train(steps)
+    class Clocked(Trainer):
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, share)
+            return self.lr_scheduler
+
+    class Ending(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_training_stop = time.monotonic() >= end
+
+    trainer = Clocked(model, args, train_dataset=rows, callbacks=[Ending()])
+    trainer.train()
     trainer.save_model(str(out / "base"))
     tokenizer.save_pretrained(out / "base")
-    (out / "free.json").write_text(json.dumps({"seconds": sum(probes), "steps": steps}))
-
-
-def timed(work: Any) -> float:
-    """Seconds that a piece of work takes."""
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began
+    print(f"{trainer.state.global_step} steps, {trainer.state.epoch:.2f} passes")
 
 
 def processor_seconds() -> float:
@@ -171,12 +177,11 @@ def contender(name: str, minutes: float, place: str, seed: int, how: argparse.Na
     settings = {"name": name, "corpus": str(how.out / "corpus"), "out": str(out), "minutes": minutes, "seed": seed}
     command = [sys.executable, __file__, "--by", how.by, "--run", json.dumps({**settings, **given})]
     seconds = run_and_count(command, out.with_suffix(".log"), how.by)
-    free = json.loads((out / "free.json").read_text())["seconds"] if (out / "free.json").is_file() else 0.0
     with ONE_AT_A_TIME:
         bits, parameters = scored(how.out / "corpus", out / "base")
-    result.write_text(json.dumps({"bits_per_byte": bits, "seconds": seconds - free, "parameters": parameters}))
+    result.write_text(json.dumps({"bits_per_byte": bits, "seconds": seconds, "parameters": parameters}))
     said = f"{bits:.4f} bits per byte, {parameters:,} parameters"
-    took = f"{(seconds - free) / 60:5.2f} of {minutes:.1f} minutes"
+    took = f"{seconds / 60:5.2f} of {minutes:.1f} minutes"
     print(f"{name:9} {took}, seed {seed}: {said} {given or ''}", flush=True)
     return bits
 
