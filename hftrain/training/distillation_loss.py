@@ -24,8 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hftrain.models.training_step import CHUNK_LOGITS, CHUNKED_TYPES, ChunkedCrossEntropy
+from hftrain.models.training_step import CHUNKED_TYPES, ChunkedCrossEntropy
 from hftrain.tokens.lens import IGNORED
+
+CHUNK_LOGITS = 2**20
+"""Of each model at once: several tables of them are at hand."""
 
 
 @dataclass(frozen=True)

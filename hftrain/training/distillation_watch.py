@@ -15,12 +15,11 @@ from hftrain.errors import DataError
 from hftrain.models.generation import answer_prompts
 from hftrain.models.loading import parameter_count, save_model
 from hftrain.models.scoring import score_answers, score_texts
-from hftrain.models.training_step import CHUNK_LOGITS
 from hftrain.runtime import is_main_process
 from hftrain.tokens.chat import END_OF_TEXT, Messages, prompt_of, that_fit
 from hftrain.tokens.encoding import encode_documents
 from hftrain.tokens.lens import label_conversations
-from hftrain.training.distillation_loss import Target, divergence, learned_positions, scores_of
+from hftrain.training.distillation_loss import CHUNK_LOGITS, Target, divergence, learned_positions, scores_of
 from hftrain.training.distillation_models import Begun
 
 SHOWN_PROMPTS = 3

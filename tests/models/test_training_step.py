@@ -65,9 +65,20 @@ def test_a_loss_beyond_what_softmax_can_hold_is_exact() -> None:
 
 
 def test_two_positions_by_hand() -> None:
-    hidden, table = torch.zeros(3, 4, requires_grad=True), torch.ones(2, 4)
+    hidden, table = torch.zeros(3, 2, requires_grad=True), torch.eye(2, requires_grad=True)
     loss = ChunkedCrossEntropy.apply(hidden, table, torch.tensor([0, -100, 1]))
+    loss.backward()
     assert loss.item() == pytest.approx(2 * 0.6931472)
+    assert hidden.grad is not None and hidden.grad.tolist() == [[-0.5, 0.5], [0, 0], [0.5, -0.5]]
+
+
+def test_where_nothing_is_learned_nothing_changes() -> None:
+    hidden, table = torch.ones(2, 3, requires_grad=True), torch.ones(4, 3, requires_grad=True)
+    loss = ChunkedCrossEntropy.apply(hidden, table, torch.tensor([-100, -100]))
+    loss.backward()
+    assert loss.item() == 0
+    assert hidden.grad is not None and table.grad is not None
+    assert not hidden.grad.any() and not table.grad.any()
 
 
 def test_the_norm_has_the_right_derivative() -> None:
