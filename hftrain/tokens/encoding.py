@@ -82,9 +82,10 @@ class Encoder:
     def _looked_up(self, pieces: Pieces) -> Encoded:
         if len(self._ids) > MOST_KNOWN_IDS:
             self._known, self._ids, self._begins = {}, self._ids[:0], self._begins[:1]
-        self._learn([piece for piece in pieces.different if piece not in self._known])
+        different = pieces.different.to_pylist()
+        self._learn([piece for piece in different if piece not in self._known])
         known = self._known
-        places = numpy.fromiter((known[piece] for piece in pieces.different), numpy.int64, len(pieces.different))
+        places = numpy.fromiter((known[piece] for piece in different), numpy.int64, len(different))
         places = places[pieces.sequence]
         begins, lengths = self._begins[places], self._begins[places + 1] - self._begins[places]
         before = numpy.concatenate([[0], numpy.cumsum(lengths)])

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from tokenizers import pre_tokenizers
 
@@ -25,8 +26,8 @@ Result = TypeVar("Result")
 class Pieces:
     """Texts as a sequence of pieces of few kinds."""
 
-    different: list[bytes]
-    """The pieces that occur, each once."""
+    different: pa.Array
+    """The pieces that occur, each once, bytes of Arrow."""
     sequence: NDArray[numpy.int64]
     """Which piece stands where. Shape (P,), P pieces in all texts."""
     ends: NDArray[numpy.int64]
@@ -51,7 +52,7 @@ def pieces_of(texts: pa.Array) -> Pieces:
     pieces = pa.Array.from_buffers(pa.binary(), len(starts), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
     numbered = pieces.dictionary_encode()
     return Pieces(
-        different=numbered.dictionary.to_pylist(),
+        different=numbered.dictionary,
         sequence=numbered.indices.to_numpy().astype(numpy.int64),
         ends=numpy.searchsorted(starts, bounds[1:]),
     )
@@ -59,21 +60,45 @@ def pieces_of(texts: pa.Array) -> Pieces:
 
 def count_words(texts: Iterable[str], pre_tokenizer: pre_tokenizers.PreTokenizer) -> Counter[str]:
     """How often each word occurs, its bytes written as letters; memory holds the different words, not the text."""
-    pieces: Counter[bytes] = Counter()
-    for found in in_threads(pieces_of, map(_as_arrow, batches_of(texts))):
-        counts = numpy.bincount(found.sequence, minlength=len(found.different)).tolist()
-        for piece, count in zip(found.different, counts, strict=True):
-            pieces[piece] += count
+    pieces, counts = _count_pieces(texts)
+    as_text = pieces.view(pa.string())
+    is_word = pc.ascii_is_alpha(as_text)  # what no pattern splits, a space before it or not
+    is_spaced = pc.match_substring_regex(as_text, "^ [A-Za-z]+$")
     words: Counter[str] = Counter()
-    for piece, count in pieces.items():
-        if piece.isalpha():  # of bytes: letters of ASCII, which no pattern splits, a space before them or not
-            words[piece.decode()] += count
-        elif piece[:1] == b" " and piece[1:].isalpha():
-            words["Ġ" + piece[1:].decode()] += count
-        else:
-            for word, _ in pre_tokenizer.pre_tokenize_str(piece.decode()):
-                words[word] += count
+    spaced = pc.replace_substring(as_text.filter(is_spaced), " ", "Ġ")
+    for kept, names in ((is_word, as_text.filter(is_word)), (is_spaced, spaced)):
+        words.update(dict(zip(names.to_pylist(), counts[_as_mask(kept)].tolist(), strict=True)))
+    others = pc.invert(pc.or_(is_word, is_spaced))
+    for piece, count in zip(as_text.filter(others).to_pylist(), counts[_as_mask(others)].tolist(), strict=True):
+        for word, _ in pre_tokenizer.pre_tokenize_str(piece):
+            words[word] += count
     return words
+
+
+def _count_pieces(texts: Iterable[str]) -> tuple[pa.Array, NDArray[numpy.int64]]:
+    """The different pieces, bytes of Arrow, and how often each occurs. Both of one length."""
+    held: list[tuple[pa.Array, NDArray[numpy.int64]]] = []
+    waiting = 0
+    for found in in_threads(pieces_of, map(_as_arrow, batches_of(texts))):
+        held.append((found.different, numpy.bincount(found.sequence, minlength=len(found.different))))
+        waiting += len(found.different)
+        if waiting > len(held[0][0]):  # so that each is looked at a few times, however many batches there are
+            held, waiting = [_added_up(held)], 0
+    return _added_up(held)
+
+
+def _added_up(held: list[tuple[pa.Array, NDArray[numpy.int64]]]) -> tuple[pa.Array, NDArray[numpy.int64]]:
+    if not held:
+        return pa.array([], pa.binary()), numpy.zeros(0, dtype=numpy.int64)
+    numbered = pa.concat_arrays([pieces for pieces, _ in held]).dictionary_encode()
+    counts = numpy.zeros(len(numbered.dictionary), dtype=numpy.int64)
+    numpy.add.at(counts, numbered.indices.to_numpy(), numpy.concatenate([counts for _, counts in held]))
+    return numbered.dictionary, counts
+
+
+def _as_mask(chosen: pa.Array) -> NDArray[numpy.bool_]:
+    mask: NDArray[numpy.bool_] = chosen.to_numpy(zero_copy_only=False)
+    return mask
 
 
 def batches_of(texts: Iterable[str], *, batch_bytes: int = BATCH_BYTES) -> Iterator[list[str]]:
