@@ -66,14 +66,19 @@ def reward(probe: Probe) -> Line:
 
 
 def _ranked(probe: Probe, most: int, out: Path) -> Path:
-    """Pairs of an answer of the corpus and another prompt's, at most so many: what people's rankings look like."""
+    """Pairs of the corpus's answer and another prompt's, at most so many: of prompts as the run draws them."""
+    from hftrain.alignment.preferences import draw, read_questions
+    from hftrain.corpus.splits import conversations_of
+
     given = probe.flow.collect_preferences
     longest = CHARS_PER_TOKEN * given.new_tokens
-    talks = [(asked, said) for asked, said in probe.answered() if len(said) <= longest][:most]
+    questions = read_questions(conversations_of(probe.at("curate"), "train"), []).train
+    drawn, _ = draw(questions, most, seed=0, fits=lambda question: len(question.references[0]) <= longest)
+    said = [question.references[0] for question in drawn]
     rows = [
-        {"prompt": prompt, "chosen": chosen, "rejected": talks[place - 1][1]}
-        for place, (prompt, chosen) in enumerate(talks)
-        if chosen != talks[place - 1][1]
+        {"prompt": question.prompt, "chosen": said[place], "rejected": said[place - 1]}
+        for place, question in enumerate(drawn)
+        if said[place] != said[place - 1]
     ]
     ranked = probe.folder / f"{out.name}.jsonl"
     write_jsonl(ranked, rows)
