@@ -61,7 +61,7 @@ def pieces_of(texts: pa.Array) -> Pieces:
 def count_words(texts: Iterable[str], pre_tokenizer: pre_tokenizers.PreTokenizer) -> Counter[str]:
     """How often each word occurs, its bytes written as letters; memory holds the different words, not the text."""
     pieces, counts = _count_pieces(texts)
-    as_text = pieces.view(pa.string())
+    as_text = pieces.view(pa.large_string())
     is_word = pc.ascii_is_alpha(as_text)  # what no pattern splits, a space before it or not
     is_spaced = pc.match_substring_regex(as_text, "^ [A-Za-z]+$")
     words: Counter[str] = Counter()
@@ -80,8 +80,9 @@ def _count_pieces(texts: Iterable[str]) -> tuple[pa.Array, NDArray[numpy.int64]]
     held: list[tuple[pa.Array, NDArray[numpy.int64]]] = []
     waiting = 0
     for found in in_threads(pieces_of, map(_as_arrow, batches_of(texts))):
-        held.append((found.different, numpy.bincount(found.sequence, minlength=len(found.different))))
-        waiting += len(found.different)
+        different = found.different.cast(pa.large_binary())  # together they may be more than 2 GiB
+        held.append((different, numpy.bincount(found.sequence, minlength=len(different))))
+        waiting += len(different)
         if waiting > len(held[0][0]):  # so that each is looked at a few times, however many batches there are
             held, waiting = [_added_up(held)], 0
     return _added_up(held)
@@ -89,7 +90,7 @@ def _count_pieces(texts: Iterable[str]) -> tuple[pa.Array, NDArray[numpy.int64]]
 
 def _added_up(held: list[tuple[pa.Array, NDArray[numpy.int64]]]) -> tuple[pa.Array, NDArray[numpy.int64]]:
     if not held:
-        return pa.array([], pa.binary()), numpy.zeros(0, dtype=numpy.int64)
+        return pa.array([], pa.large_binary()), numpy.zeros(0, dtype=numpy.int64)
     numbered = pa.concat_arrays([pieces for pieces, _ in held]).dictionary_encode()
     counts = numpy.zeros(len(numbered.dictionary), dtype=numpy.int64)
     numpy.add.at(counts, numbered.indices.to_numpy(), numpy.concatenate([counts for _, counts in held]))
