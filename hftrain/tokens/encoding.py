@@ -21,7 +21,6 @@ from hftrain.tokens.chat import END_OF_TEXT, remember_no_words
 from hftrain.tokens.splitting import split_of
 from hftrain.tokens.words import Pieces, batches_of, in_threads, pieces_of
 
-JOINT = END_OF_TEXT.encode()
 JOINED_PIECES = 256
 """Pieces that are encoded as one text."""
 
@@ -52,21 +51,22 @@ class Encoder:
     """Encodes documents as `hftrain.tokens.chat.encode_text` does: special tokens written in them stay text."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        rules = tokenizer.backend_tokenizer.to_str()
-        self._backend = Tokenizer.from_str(rules)
+        self._backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         self._backend.no_truncation()
         self._backend.no_padding()
         self._end = document_end(tokenizer)
         self._known: dict[bytes, int] = {}
         self._ids: Ids = numpy.zeros(0, dtype=numpy.int32)
         self._begins: Counts = numpy.zeros(1, dtype=numpy.int64)
-        added = json.loads(rules)["added_tokens"]
-        special = [token["content"].encode() for token in added]
-        self._special = re.compile(b"|".join(map(re.escape, special)))
-        plain = all(token["special"] and not token["lstrip"] and not token["rstrip"] for token in added)
+        added = self._backend.get_added_tokens_decoder()
+        self._special = re.compile(b"|".join(re.escape(token.content.encode()) for token in added.values()))
+        plain = all(token.special and not token.lstrip and not token.rstrip for token in added.values())
+        self._joint = added[self._end].content.encode() if self._end in added else b""
         # Elsewhere a word may reach over what looks like its end: documents are then encoded whole.
         self._in_pieces = (
-            plain and not json.loads(rules)["model"].get("dropout") and split_of(self._backend) is not None
+            bool(plain and self._joint)
+            and not getattr(self._backend.model, "dropout", None)
+            and split_of(self._backend) is not None
         )
         if self._in_pieces:  # each comes once; tokenizers would remember all of them for good
             remember_no_words(self._backend)
@@ -104,14 +104,15 @@ class Encoder:
     def _learn(self, pieces: list[bytes]) -> None:
         """Encode pieces and remember them.
 
-        They go to tokenizers many in one text, with end-of-text tokens between them, which takes half the time; those
-        in which a special token is written go one by one, as plain text.
+        They go to tokenizers many in one text, with the token that ends documents between them, which takes half the
+        time; those in which a special token is written go one by one, as plain text.
         """
         holds_special = self._special.search
         written = set(filter(holds_special, pieces)) if holds_special(b" ".join(pieces)) else set()
         plain = [piece for piece in pieces if piece not in written] if written else pieces
-        texts = [JOINT.join(plain[first : first + JOINED_PIECES]) for first in range(0, len(plain), JOINED_PIECES)]
-        self._remember(plain, self._ids_of([text + JOINT for text in texts], special=True), end=self._end)
+        joint = self._joint
+        texts = [joint.join(plain[first : first + JOINED_PIECES]) for first in range(0, len(plain), JOINED_PIECES)]
+        self._remember(plain, self._ids_of([text + joint for text in texts], special=True), end=self._end)
         for piece in written:
             self._remember([piece], self._ids_of([piece], special=False), end=None)
 
@@ -131,8 +132,8 @@ class Encoder:
 
 def document_end(tokenizer: PreTrainedTokenizerFast) -> int:
     """Id of the token that ends documents and opens rows: end of text, or a foreign tokenizer's own end."""
-    end: int = tokenizer.get_vocab().get(END_OF_TEXT, tokenizer.eos_token_id)
-    return end
+    known: int | None = tokenizer.backend_tokenizer.token_to_id(END_OF_TEXT)
+    return tokenizer.eos_token_id if known is None else known
 
 
 def encode_documents(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> Iterator[list[int]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from hftrain.errors import ConfigError
 
@@ -73,10 +73,9 @@ class Split:
 
 def split_of(backend: Tokenizer) -> Split | None:
     """The split that a tokenizer runs; None where it runs another one, or changes text before."""
-    rules = json.loads(backend.to_str())
-    if rules["normalizer"] is not None or rules["pre_tokenizer"] is None:
+    if backend.normalizer is not None or backend.pre_tokenizer is None:
         return None
-    return _known().get(json.dumps(_without_offsets(rules["pre_tokenizer"]), sort_keys=True))
+    return _known().get(_rules(backend.pre_tokenizer))
 
 
 def cut_places(text: numpy.ndarray) -> numpy.ndarray:
@@ -124,14 +123,14 @@ def _bytes(*, use_regex: bool) -> pre_tokenizers.PreTokenizer:
 
 @functools.cache
 def _known() -> dict[str, Split]:
-    """Every split by its rules, as tokenizers writes them down."""
-    backend = Tokenizer(models.BPE())
-    found: dict[str, Split] = {}
-    for split in (Split(pattern, digits) for pattern in SPLITS for digits in (None, *DIGITS)):
-        backend.pre_tokenizer = split.pre_tokenizer()
-        rules = _without_offsets(json.loads(backend.to_str())["pre_tokenizer"])
-        found[json.dumps(rules, sort_keys=True)] = split
-    return found
+    """Every split by its rules."""
+    splits = (Split(pattern, digits) for pattern in SPLITS for digits in (None, *DIGITS))
+    return {_rules(split.pre_tokenizer()): split for split in splits}
+
+
+def _rules(pre_tokenizer: pre_tokenizers.PreTokenizer) -> str:
+    """As tokenizers writes them down, without the vocabulary, which would take far longer to write and read."""
+    return json.dumps(_without_offsets(json.loads(pre_tokenizer.__getstate__())), sort_keys=True)
 
 
 def _without_offsets(rules: Any) -> Any:

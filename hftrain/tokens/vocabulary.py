@@ -72,12 +72,12 @@ def learn_vocabulary(
             f"train_tokenizer.vocab_size: {vocab_size}, but the text has merges for {reached} tokens only. "
             f"Every token must occur. Lower vocab_size to at most {reached}, or collect more text."
         )
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
-    tokenizer.pre_tokenizer = pre_tokenizer
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizer
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(list(SPECIAL_TOKENS))  # they get the ids that they have in the alphabet, the first
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
         pad_token=PAD,
         eos_token=END_OF_TURN,
         additional_special_tokens=[token for token in SPECIAL_TOKENS if token not in (PAD, END_OF_TURN)],
@@ -85,6 +85,8 @@ def learn_vocabulary(
         clean_up_tokenization_spaces=False,
         model_input_names=["input_ids", "attention_mask"],
     )
+    tokenizer.backend_tokenizer.model = models.BPE(vocabulary, merges)  # only now, as a tokenizer copies what it wraps
+    return tokenizer
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, out: Path) -> None:

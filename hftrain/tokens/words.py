@@ -1,10 +1,11 @@
 """Text in pieces that repeat, so that each different piece is looked at once, and words counted from them."""
 
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from string import ascii_letters
 from typing import TypeVar
 
 import numpy
@@ -17,6 +18,8 @@ from hftrain.tokens.splitting import cut_places
 
 BATCH_BYTES = 4_000_000
 """Text that is cut into pieces at once: much, so that pieces repeat, and little, so that memory stays small."""
+COUNTED_AT_ONCE = 2_000_000
+"""The same where words are counted: less, so that of a small text too each core has its part."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,28 +61,52 @@ def pieces_of(texts: pa.Array) -> Pieces:
     )
 
 
-def count_words(texts: Iterable[str], pre_tokenizer: pre_tokenizers.PreTokenizer) -> Counter[str]:
+def count_words(texts: Iterable[str], pre_tokenizer: pre_tokenizers.PreTokenizer) -> dict[str, int]:
     """How often each word occurs, its bytes written as letters; memory holds the different words, not the text."""
     pieces, counts = _count_pieces(texts)
     as_text = pieces.view(pa.large_string())
     is_word = pc.ascii_is_alpha(as_text)  # what no pattern splits, a space before it or not
     is_spaced = pc.match_substring_regex(as_text, "^ [A-Za-z]+$")
-    words: Counter[str] = Counter()
+    words: dict[str, int] = {}
     spaced = pc.replace_substring(as_text.filter(is_spaced), " ", "Ġ")
     for kept, names in ((is_word, as_text.filter(is_word)), (is_spaced, spaced)):
-        words.update(dict(zip(names.to_pylist(), counts[_as_mask(kept)].tolist(), strict=True)))
+        words.update(zip(names.to_pylist(), counts[_as_mask(kept)].tolist(), strict=True))
     others = pc.invert(pc.or_(is_word, is_spaced))
+    split = _Splitter(pre_tokenizer)
     for piece, count in zip(as_text.filter(others).to_pylist(), counts[_as_mask(others)].tolist(), strict=True):
-        for word, _ in pre_tokenizer.pre_tokenize_str(piece):
-            words[word] += count
+        for word in split(piece):
+            words[word] = words.get(word, 0) + count
     return words
+
+
+class _Splitter:
+    """Words of pieces, by a pattern that is asked once for all pieces that differ in their last letters only.
+
+    To every pattern here one letter of ASCII is as good as another, but after an apostrophe.
+    """
+
+    def __init__(self, pre_tokenizer: pre_tokenizers.PreTokenizer) -> None:
+        self._pre_tokenizer = pre_tokenizer
+        self._known: dict[str, list[str]] = {}
+
+    def __call__(self, piece: str) -> list[str]:
+        head = piece.rstrip(ascii_letters)
+        if len(head) == len(piece) or head.endswith("'"):
+            return self._ask(piece)
+        words = self._known.get(head)
+        if words is None:
+            words = self._known[head] = self._ask(head + "a")
+        return [*words[:-1], words[-1][:-1] + piece[len(head) :]]
+
+    def _ask(self, piece: str) -> list[str]:
+        return [word for word, _ in self._pre_tokenizer.pre_tokenize_str(piece)]
 
 
 def _count_pieces(texts: Iterable[str]) -> tuple[pa.Array, NDArray[numpy.int64]]:
     """The different pieces, bytes of Arrow, and how often each occurs. Both of one length."""
     held: list[tuple[pa.Array, NDArray[numpy.int64]]] = []
     waiting = 0
-    for found in in_threads(pieces_of, map(_as_arrow, batches_of(texts))):
+    for found in in_threads(pieces_of, map(_as_arrow, batches_of(texts, batch_bytes=COUNTED_AT_ONCE))):
         different = found.different.cast(pa.large_binary())  # together they may be more than 2 GiB
         held.append((different, numpy.bincount(found.sequence, minlength=len(different))))
         waiting += len(different)

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import numpy
 import pytest
-from tokenizers import AddedToken, normalizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from hftrain.tokens import encoding
 from hftrain.tokens.chat import encode_text, load_tokenizer
@@ -52,6 +53,19 @@ def test_a_tokenizer_whose_words_reach_further_encodes_documents_whole(tokenizer
     texts = ["e\u0301 is a king.", "a kind", *TEXTS]
 
     assert documents(tokenizer, texts, batch_bytes=100) == [[*encode_text(tokenizer, text), 1] for text in texts]
+
+
+def test_a_foreign_tokenizer_ends_documents_in_its_own_end() -> None:
+    alphabet = ["<pad>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    backend = Tokenizer(models.BPE({token: index for index, token in enumerate(alphabet)}, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.add_special_tokens(alphabet[:2])
+    foreign = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="</s>")
+
+    encoded = documents(foreign, ["go </s> on", "", "go on"], batch_bytes=6)
+
+    assert encoded == [[*encode_text(foreign, text), 1] for text in ("go </s> on", "", "go on")]
+    assert [ids.count(1) for ids in encoded] == [1, 1, 1]
 
 
 def test_documents_end_in_the_end_of_text_token(tokenizer_dir: Path) -> None:

@@ -46,6 +46,13 @@ def test_no_pair_is_left_when_every_word_is_a_token() -> None:
     assert learn_merges({}, ["a", "b"], vocab_size=100) == ({"a": 0, "b": 1}, [])
 
 
+def test_a_word_without_letters_counts_for_nothing() -> None:
+    for words in ({"": 9, "ab": 3}, {"ab": 3, "": 9}, {"ab": 2, "": 9, "abb": 1}):
+        _, learned = learn_merges(words, ["a", "b"], vocab_size=3)
+        assert learned == [("a", "b")]
+    assert learn_merges({"a": 2, "": 9, "b": 2}, ["a", "b"], vocab_size=3)[1] == []
+
+
 def test_a_run_of_one_letter_is_joined_from_the_left() -> None:
     vocabulary, learned = learn_merges({"aaaaa": 2, "aa": 1}, ["a"], vocab_size=3)
 
