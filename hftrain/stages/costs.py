@@ -51,7 +51,11 @@ class Ran:
     @property
     def disk_bytes(self) -> int:
         """Its files."""
-        return sum(each["bytes"] for each in self.manifest["files"].values())
+        return self.bytes_below("")
+
+    def bytes_below(self, *begins: str) -> int:
+        """Of its files, those whose path begins so."""
+        return sum(each["bytes"] for path, each in self.manifest["files"].items() if path.startswith(begins))
 
     @property
     def summary(self) -> Mapping[str, Any]:

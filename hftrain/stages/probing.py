@@ -242,9 +242,12 @@ class Probe:
             )
             inputs = {name: self.at(made) for name, made in MODELS.items()}
             ran.append(Ran(evaluate_model.evaluate_model(config, **inputs, out=self.folder / f"evaluation_{part}")))
-        slope = max(0.0, (ran[1].seconds - ran[0].seconds) / (1 / parts[1] - 1 / parts[0]))
-        seconds = ran[1].seconds + slope * (1 - 1 / parts[1])
-        return ran[1].line("evaluate_model", seconds, f"from a {parts[1]}th and a {parts[0]}th of it")
+        seconds, disk = (
+            last + max(0.0, (last - first) / (1 / parts[1] - 1 / parts[0])) * (1 - 1 / parts[1])
+            for first, last in ((ran[0].seconds, ran[1].seconds), (ran[0].disk_bytes, ran[1].disk_bytes))
+        )
+        counted = f"from a {parts[1]}th and a {parts[0]}th of it"
+        return ran[1].line("evaluate_model", seconds, counted, disk_bytes=disk)
 
 
 MODELS = {

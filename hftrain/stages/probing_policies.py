@@ -43,7 +43,9 @@ def preferences(probe: Probe) -> Line:
     ran = Ran(_ranked(probe, MOST_RANKED, probe.at("collect_preferences")))
     per_prompt = 0.0 if given.rankings else _asking_seconds_per_prompt(probe)
     seconds = ran.seconds + asked * per_prompt
-    return ran.line("collect_preferences", seconds, f"{asked:,.0f} prompts of {per_prompt:.3f} s")
+    disk = ranked_bytes(ran, probe.expected_pairs() * (1 + HELDOUT_PROMPTS_SHARE), asked * given.answers_per_prompt)
+    counted = f"{asked:,.0f} prompts of {per_prompt:.3f} s"
+    return ran.line("collect_preferences", seconds, counted, disk_bytes=disk)
 
 
 def reward(probe: Probe) -> Line:
@@ -84,6 +86,14 @@ def _ranked(probe: Probe, most: int, out: Path) -> Path:
     write_jsonl(ranked, rows)
     config = dataclasses.replace(given, rankings=ranked, minimum_margin=0.0, check_against=None)
     return collect_preferences.collect_preferences(config, chat=probe.at("sft"), corpus=probe.at("curate"), out=out)
+
+
+def ranked_bytes(ran: Ran, pairs: float, answers: float) -> float:
+    """On disk, with so many pairs and answers in place of the probe's, of which each pair has two of its own."""
+    probed = max(1, int(ran.summary["pairs_train"] + ran.summary["pairs_heldout"]))
+    of_pairs, of_answers = ran.bytes_below("train/", "heldout/"), ran.bytes_below("answers.jsonl")
+    rest = ran.disk_bytes - of_pairs - of_answers
+    return of_pairs * pairs / probed + of_answers * answers / (2 * probed) + rest
 
 
 def _asking_seconds_per_prompt(probe: Probe) -> float:

@@ -4,10 +4,12 @@ from typing import Any
 import pytest
 
 from hftrain.config import load_config
+from hftrain.files import write_json
 from hftrain.stages import planning
-from hftrain.stages.costs import ARTIFACTS, Line, recorded
+from hftrain.stages.costs import ARTIFACTS, Line, Ran, recorded
 from hftrain.stages.flow import FlowConfig
 from hftrain.stages.probing import Probe, batch_of, few_steps, steps_of
+from hftrain.stages.probing_policies import ranked_bytes
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "configs" / "smoke.yaml"
 
@@ -47,6 +49,20 @@ def test_a_finished_stage_is_compared_with_what_it_took(
     assert pretrain.split()[:8] == ["pretrain", "1.83", "512", "2", "1.67", "+10%", "-50%", "+100%"]
     assert sft.split() == ["sft", "1.00", "256", "1"]
     assert total.split() == ["in", "all", "2.83", "512", "3"]
+
+
+def test_preferences_take_disk_by_their_pairs_and_by_their_answers(make_artifact: Any, tmp_path: Path) -> None:
+    def write(out: Path) -> None:
+        for name, size in (("train/data.arrow", 800), ("heldout/data.arrow", 200), ("answers.jsonl", 600)):
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(b"x" * size)
+        write_json(out / "summary.json", {"pairs_heldout": 2, "pairs_train": 8})
+
+    make_artifact(tmp_path / "preferences", "preferences", write)
+    ran = Ran(tmp_path / "preferences")
+
+    # 100 bytes a pair, 30 an answer, of which ten pairs have twenty; the summary stays.
+    assert ranked_bytes(ran, pairs=50, answers=200) == 50 * 100 + 200 * 30 + (ran.disk_bytes - 1600)
 
 
 @pytest.mark.slow
