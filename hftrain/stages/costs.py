@@ -103,6 +103,12 @@ def steps_of(training: Mapping[str, Any], rows: float) -> int:
     return given if given > 0 else math.ceil(float(training.get("num_train_epochs", 3)) * rows / batch_of(training))
 
 
+def grown(small: tuple[float, float], large: tuple[float, float], amount: float) -> float:
+    """What an amount costs, from two smaller ones and what each cost: along a line, and more never costs less."""
+    slope = max(0.0, (large[1] - small[1]) / max(1.0, large[0] - small[0]))
+    return large[1] + slope * (amount - large[0])
+
+
 def around(ran: Ran) -> float:
     """Seconds of a stage before and after its training."""
     return ran.seconds - float(ran.manifest["measured"]["train_seconds"])

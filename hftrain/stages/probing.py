@@ -19,7 +19,18 @@ from hftrain.stages import (
     sft,
     train_tokenizer,
 )
-from hftrain.stages.costs import ARTIFACTS, LOGGED, STEPS, Line, Ran, batch_of, few_steps, steps_of, training_line
+from hftrain.stages.costs import (
+    ARTIFACTS,
+    LOGGED,
+    STEPS,
+    Line,
+    Ran,
+    batch_of,
+    few_steps,
+    grown,
+    steps_of,
+    training_line,
+)
 from hftrain.stages.flow import FlowConfig
 
 READING_SECONDS = 5.0
@@ -110,8 +121,7 @@ class Probe:
             ))
             for name, size in folders.items()
         )  # fmt: skip
-        slope = max(0.0, (ran.seconds - half.seconds) / max(piece - piece // 2, 1))
-        seconds = ran.seconds + slope * (whole - piece) + max(0.0, cold.seconds - half.seconds)
+        seconds = grown((piece // 2, half.seconds), (piece, ran.seconds), whole) + max(0.0, cold.seconds - half.seconds)
         return ran.line("train_tokenizer", seconds, f"{whole / 1e6:.1f} MB, from {piece / 1e6:.1f} and half of it")
 
     def pretrain(self) -> Line:
@@ -242,12 +252,11 @@ class Probe:
             )
             inputs = {name: self.at(made) for name, made in MODELS.items()}
             ran.append(Ran(evaluate_model.evaluate_model(config, **inputs, out=self.folder / f"evaluation_{part}")))
-        seconds, disk = (
-            last + max(0.0, (last - first) / (1 / parts[1] - 1 / parts[0])) * (1 - 1 / parts[1])
-            for first, last in ((ran[0].seconds, ran[1].seconds), (ran[0].disk_bytes, ran[1].disk_bytes))
-        )
+        few, many = ran  # a sixteenth of it, and four
+        seconds = grown((1, few.seconds), (4, many.seconds), 16)
+        disk = grown((1, few.disk_bytes), (4, many.disk_bytes), 16)
         counted = f"from a {parts[1]}th and a {parts[0]}th of it"
-        return ran[1].line("evaluate_model", seconds, counted, disk_bytes=disk)
+        return many.line("evaluate_model", seconds, counted, disk_bytes=disk)
 
 
 MODELS = {

@@ -17,6 +17,7 @@ from hftrain.stages.costs import (
     around,
     batch_of,
     few_steps,
+    grown,
     steps_of,
     training_line,
 )
@@ -61,8 +62,9 @@ def reward(probe: Probe) -> Line:
         for pairs, name in ((few, "cold_reward"), (few, "few_reward"), (many, made))
     )
     expected = probe.expected_pairs()
-    slope = max(0.0, (around(ran) - around(small)) / max(1, _pairs_of(ran) - _pairs_of(small)))
-    more = slope * (expected * (1 + HELDOUT_PROMPTS_SHARE) - _pairs_of(ran)) + max(0.0, around(cold) - around(small))
+    all_pairs = expected * (1 + HELDOUT_PROMPTS_SHARE)
+    whole = grown((_pairs_of(small), around(small)), (_pairs_of(ran), around(ran)), all_pairs)
+    more = whole - around(ran) + max(0.0, around(cold) - around(small))
     of = f"{batch_of(given.training)} of {expected:,.0f} pairs"
     return training_line(ran, "reward_model", steps_of(given.training, expected), None, of, more)
 

@@ -6,7 +6,7 @@ import pytest
 from hftrain.config import load_config
 from hftrain.files import write_json
 from hftrain.stages import planning
-from hftrain.stages.costs import ARTIFACTS, Line, Ran, recorded
+from hftrain.stages.costs import ARTIFACTS, Line, Ran, grown, recorded
 from hftrain.stages.flow import FlowConfig
 from hftrain.stages.probing import Probe, batch_of, few_steps, steps_of
 from hftrain.stages.probing_policies import ranked_bytes
@@ -49,6 +49,12 @@ def test_a_finished_stage_is_compared_with_what_it_took(
     assert pretrain.split()[:8] == ["pretrain", "1.83", "512", "2", "1.67", "+10%", "-50%", "+100%"]
     assert sft.split() == ["sft", "1.00", "256", "1"]
     assert total.split() == ["in", "all", "2.83", "512", "3"]
+
+
+def test_what_two_parts_cost_says_what_the_whole_costs() -> None:
+    assert grown((1, 10.0), (4, 16.0), 16) == 40.0  # two a part, eight beside them
+    assert grown((1, 10.0), (4, 9.0), 16) == 9.0
+    assert grown((5, 10.0), (5, 10.0), 50) == 10.0
 
 
 def test_preferences_take_disk_by_their_pairs_and_by_their_answers(make_artifact: Any, tmp_path: Path) -> None:
